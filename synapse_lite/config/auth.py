@@ -1,0 +1,21 @@
+"""Secrets with which this server signs what it hands out."""
+
+from __future__ import annotations
+
+from synapse_lite.config._options import option, section
+
+
+@section(title="Secrets")
+class AuthConfig:
+    """Secrets with which this server signs what it hands out. The same in every process."""
+
+    macaroon_secret_key: str | None = option(
+        default=None,
+        doc="Signs short-lived tokens. Derived from the signing key if not given.",
+        secret=True,
+    )
+    form_secret: str | None = option(
+        default=None,
+        doc="Protects forms against forged requests. Derived from the signing key if not given.",
+        secret=True,
+    )
