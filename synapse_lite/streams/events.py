@@ -1,0 +1,77 @@
+"""Events, history fetched from elsewhere, and changes of the current state of rooms."""
+
+from __future__ import annotations
+
+from ..api.constants import EventTypes
+from ._base import Counter, Query, Stream, Wakes, row
+
+EVENT_COUNTER = Counter("events", "events", "stream_ordering")
+BACKFILL_COUNTER = Counter("backfill", "events", "stream_ordering", step=-1)
+
+
+@row
+class EventRow:
+    """An event. Its body is read from the database.
+
+    `heads` is a hint for processes that build events: the forward extremities of the room after
+    this event as [event id, depth, state group]; null when it is not known, for example in rows
+    that are sent again. `membership` is that of an m.room.member event, `relates_to` the event
+    that this one has a relation to.
+    """
+
+    event_id: str
+    room_id: str
+    type: str
+    state_key: str | None
+    redacts: str | None
+    membership: str | None = None
+    relates_to: str | None = None
+    heads: list[list[str | int]] | None = None
+
+
+@row
+class CurrentStateDeltaRow:
+    """A change of the current state of a room; `event_id` is null when the key went away.
+
+    `membership` is set for m.room.member events.
+    """
+
+    room_id: str
+    type: str
+    state_key: str
+    event_id: str | None
+    membership: str | None = None
+
+
+def _event_wakes(event: EventRow) -> Wakes:
+    if event.type == EventTypes.MEMBER and event.state_key is not None:
+        return Wakes(rooms=(event.room_id,), users=(event.state_key,))
+    return Wakes(rooms=(event.room_id,))
+
+
+EVENTS = Stream(
+    name="events",
+    says="An event was persisted.",
+    row=EventRow,
+    counter=EVENT_COUNTER,
+    rows=Query("get_event_rows"),
+    changed={"room_events_changed": "room_id"},
+    wakes=_event_wakes,
+)
+
+BACKFILL = Stream(
+    name="backfill",
+    says="An event of the past was fetched from another server.",
+    row=EventRow,
+    counter=BACKFILL_COUNTER,
+    rows=Query("get_backfill_rows"),
+)
+
+CURRENT_STATE_DELTAS = Stream(
+    name="current_state_deltas",
+    says="The current state of a room has changed.",
+    row=CurrentStateDeltaRow,
+    counter=EVENT_COUNTER,
+    rows=Query("get_current_state_delta_rows"),
+    changed={"current_state_changed": "room_id"},
+)
