@@ -132,6 +132,18 @@ def path(value: Any, source: Source) -> str:
     return os.path.normpath(os.path.join(source.folder, os.path.expanduser(value)))
 
 
+def cpu_set(value: Any, source: Source) -> frozenset[int]:
+    """CPUs as a list of numbers, or as a bit mask: 0x5 is the first and the third."""
+    expected = "a list of CPU numbers such as [0, 2], or a bit mask such as 0x5"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return frozenset(bit for bit in range(value.bit_length()) if value >> bit & 1)
+    if not isinstance(value, list) or not value:
+        raise BadValueError(expected)
+    if not all(isinstance(cpu, int) and not isinstance(cpu, bool) and cpu >= 0 for cpu in value):
+        raise BadValueError(expected)
+    return frozenset(value)
+
+
 def network(value: Any, source: Source) -> IpNetwork:
     """An address or a network in CIDR form."""
     try:

@@ -126,7 +126,7 @@ class Reader:
             if item is not None:
                 return self._mapping(item, declared, entry, key)
             return self._single(hint, declared, entry, key, default)
-        items = [entry.value] if isinstance(entry.value, (str, int)) else entry.value
+        items = [entry.value] if isinstance(entry.value, str) else entry.value
         if not isinstance(items, list):
             self.problem(entry.source, key, "must be a list")
             return None

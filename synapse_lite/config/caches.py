@@ -17,5 +17,4 @@ class CachesConfig:
         default=64 * 1024 * 1024,
         doc="Memory for all caches of a process together.",
         parse=_parsers.size,
-        shown_default="64M",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from synapse_lite.config import _parsers
 from synapse_lite.config._options import option, section
 
@@ -22,11 +24,11 @@ class DaemonConfig:
         doc="How many files and sockets the process may open. 0: as many as the system allows.",
         parse=_parsers.at_least(0),
     )
-    cpu_affinity: tuple[int, ...] | None = option(
+    cpu_affinity: frozenset[int] | None = option(
         default=None,
-        doc="The CPUs that the master may run on, by number.",
+        doc="The CPUs that the master may run on: a list of numbers, or a bit mask.",
         example=[0, 1],
-        parse=_parsers.at_least(0),
+        parse=_parsers.cpu_set,
     )
     gc_thresholds: tuple[int, ...] | None = option(
         default=None,
@@ -35,3 +37,7 @@ class DaemonConfig:
         parse=_parsers.at_least(1),
         shown_default="those of Python",
     )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if self.gc_thresholds is not None and len(self.gc_thresholds) != 3:
+            yield "gc_thresholds", "must be three numbers"

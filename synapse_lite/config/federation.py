@@ -34,13 +34,11 @@ class BackoffConfig:
         default=60 * 1000,
         doc="How long a request may take before it has failed.",
         parse=_parsers.duration,
-        shown_default="60s",
     )
     destination_min_retry_interval: int = option(
         default=10 * 60 * 1000,
         doc="Pause after the first failure.",
         parse=_parsers.duration,
-        shown_default="10m",
     )
     destination_retry_multiplier: float = option(
         default=2.0, doc="By how much the pause grows with each further failure."
@@ -49,7 +47,6 @@ class BackoffConfig:
         default=7 * 24 * 60 * 60 * 1000,
         doc="The longest pause.",
         parse=_parsers.duration,
-        shown_default="7d",
     )
 
     def check(self) -> Iterator[tuple[str, str]]:

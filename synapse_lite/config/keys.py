@@ -54,7 +54,6 @@ class KeysConfig:
         default=24 * 60 * 60 * 1000,
         doc="For how long others may keep our published keys before they ask again.",
         parse=_parsers.duration,
-        shown_default="1d",
     )
     trusted_key_servers: tuple[TrustedKeyServer, ...] = option(
         default=(),

@@ -18,8 +18,11 @@ RESOURCE_NAMES = (
     "health",
     "replication",
     "admin",
+    "openid",
+    "static",
+    "consent",
 )
-"""What an http listener can serve."""
+"""What an http listener can serve. The last two are accepted for existing files: we have none."""
 
 LOOPBACK = ("127.0.0.1", "::1")
 

@@ -22,7 +22,6 @@ class MediaConfig:
         default=50 * 1024 * 1024,
         doc="The largest upload.",
         parse=_parsers.size,
-        shown_default="50M",
     )
     url_preview_enabled: bool = option(
         default=False,

@@ -11,7 +11,6 @@ import attrs
 import yaml
 
 from synapse_lite.config._checks import cross_check
-from synapse_lite.config._options import section_info
 from synapse_lite.config._problems import ConfigError, Problem, Source
 from synapse_lite.config._reading import Entry, Reader, top_level_names
 from synapse_lite.config.appservice import AppserviceConfig
@@ -120,13 +119,21 @@ def _load(file: str, problems: list[Problem]) -> Mapping[Any, Any]:
     except OSError as error:
         problems.append(Problem(file, "", f"cannot be read: {error.strerror}"))
     except (yaml.YAMLError, ValueError) as error:
-        problems.append(Problem(file, "", f"is not YAML: {' '.join(str(error).split())}"))
+        problems.append(Problem(file, "", f"is not YAML: {_yaml_reason(error)}"))
     else:
         if isinstance(values, dict):
             return values
         if values is not None:
             problems.append(Problem(file, "", "must be a mapping of names to values"))
     return {}
+
+
+def _yaml_reason(error: Exception) -> str:
+    """What is wrong and where, without the line itself: it may hold a secret."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
+    return type(error).__name__ if isinstance(error, yaml.YAMLError) else str(error)
 
 
 def _read(top: Mapping[str, Entry], fallback: Source, files: tuple[str, ...]) -> Config:
@@ -140,8 +147,3 @@ def _read(top: Mapping[str, Entry], fallback: Source, files: tuple[str, ...]) ->
     if reader.problems:
         raise ConfigError(reader.problems)
     return Config(**values, warnings=tuple(reader.warnings), files=files)
-
-
-def section_titles() -> list[str]:
-    """The titles of all sections."""
-    return [section_info(cls).title for cls in sections().values()]

@@ -95,12 +95,11 @@ class WorkerConfig:
         example="event_creator1.log",
         parse=_parsers.path,
     )
-    cpu_affinity: tuple[int, ...] | None = option(
+    cpu_affinity: frozenset[int] | None = option(
         default=None,
-        doc="The CPUs that this worker may run on, by number. Also a bit mask: 0x5 is the first "
-        "and the third.",
+        doc="The CPUs that this worker may run on: a list of numbers, or a bit mask.",
         example=[0, 2],
-        parse=_parsers.at_least(0),
+        parse=_parsers.cpu_set,
     )
 
     def check(self) -> Iterator[tuple[str, str]]:
