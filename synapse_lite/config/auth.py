@@ -11,11 +11,11 @@ class AuthConfig:
 
     macaroon_secret_key: str | None = option(
         default=None,
-        doc="Signs short-lived tokens. Derived from the signing key if not given.",
+        doc="Signs short-lived tokens, such as those that log in another device.",
         secret=True,
     )
     form_secret: str | None = option(
         default=None,
-        doc="Protects forms against forged requests. Derived from the signing key if not given.",
+        doc="Protects forms on web pages against forged requests.",
         secret=True,
     )

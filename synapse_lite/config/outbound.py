@@ -68,6 +68,7 @@ class OutboundConfig:
         doc="Takes the place of `ip_range_blacklist` for federation. An empty list allows all.",
         parse=_parsers.network,
         shown_default="the value of `ip_range_blacklist`",
+        example=["127.0.0.0/8", "::1/128"],
     )
 
     def allows(self, address: IpAddress) -> bool:
