@@ -1,0 +1,104 @@
+"""One attempt of one transaction, from BEGIN to COMMIT, in a database thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from ._sessions import Session
+from .errors import CommitUnknownError, ConflictError
+from .transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+_OUTCOME_CHECKS = 5
+_OUTCOME_PAUSE_SECONDS = 1.0
+
+Before = Callable[[Transaction], None]
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """What one attempt needs, and what came of it.
+
+    `before_commit` runs at the end of the transaction, as part of it. After `run`, either
+    `error` is set (and `retriable` says whether another attempt may help), or the transaction
+    `transaction` has been committed and `result` holds what the function returned.
+    """
+
+    name: str
+    call: Callable[[Transaction], Any]
+    read_only: bool
+    relaxed: bool
+    before_commit: Before | None
+    recorder: list[str] | None
+    submitted: float = attrs.field(factory=time.perf_counter)
+
+    transaction: Transaction | None = None
+    result: Any = None
+    error: BaseException | None = None
+    retriable: bool = False
+    connection_lost: bool = False
+    started: float = 0.0
+    ended: float = 0.0
+
+    def run(self, session: Session) -> None:
+        """Run the attempt; raises nothing."""
+        self.started = time.perf_counter()
+        try:
+            self._run(session)
+        except BaseException as error:  # handed to the reactor, which raises it to the caller
+            self._failed(session, error)
+        self.ended = time.perf_counter()
+
+    def _run(self, session: Session) -> None:
+        engine = session.engine
+        connection = session.connection()
+        mark = engine.begin(connection, read_only=self.read_only, relaxed=self.relaxed)
+        cursor = connection.cursor()
+        transaction = Transaction(self.name, engine, cursor, self.recorder)
+        self.transaction = transaction
+        self.result = self.call(transaction)
+        if self.before_commit is not None:
+            self.before_commit(transaction)
+        cursor.close()
+        try:
+            engine.commit(connection)
+        except engine.driver_error as error:
+            if mark is None or self.read_only or not engine.is_broken(connection, error):
+                raise
+            session.close()
+            if not self._was_committed(session, mark):
+                raise
+
+    def _was_committed(self, session: Session, mark: int) -> bool:
+        """Find out what became of a commit whose answer was lost with the connection.
+
+        Running the transaction again without knowing could apply it twice.
+        """
+        for _ in range(_OUTCOME_CHECKS):
+            try:
+                outcome = session.engine.outcome_of(session.connection(), mark)
+            except session.engine.driver_error:
+                logger.warning("Cannot ask for the outcome of %s", self.name, exc_info=True)
+                session.close()
+                outcome = None
+            if outcome is not None:
+                return outcome
+            time.sleep(_OUTCOME_PAUSE_SECONDS)
+        raise CommitUnknownError(f"Whether {self.name} was committed is not known")
+
+    def _failed(self, session: Session, error: BaseException) -> None:
+        engine = session.engine
+        opened = session.recover(error)
+        self.connection_lost = not opened and isinstance(error, engine.driver_error)
+        self.retriable = self.connection_lost or engine.is_retriable(error)
+        if isinstance(error, engine.integrity_error) and not self.retriable:
+            conflict = ConflictError(f"{self.name}: {error}")
+            conflict.__cause__ = error
+            error = conflict
+        self.error = error
