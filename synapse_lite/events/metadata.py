@@ -14,7 +14,8 @@ class EventMetadata:
     `outlier`: the state before the event is not known. `soft_failed`: valid, but not shown to
     clients nor built upon (server-server API, "Soft failure"). `rejected_reason`: why the
     authorisation rules refused it. `redacted_by`: id of the redaction that applies. `txn_id` and
-    `device_id`: where a local event came from.
+    `device_id`: where a local event came from. `state_group`: the stored state after the event.
+    `replaces_state`: id of the state event that it replaced, in the state before it.
     """
 
     outlier: bool = False
@@ -24,6 +25,8 @@ class EventMetadata:
     redacted_by: str | None = None
     txn_id: str | None = None
     device_id: str | None = None
+    state_group: int | None = None
+    replaces_state: str | None = None
 
     def to_json(self) -> JsonDict:
         """The fields that differ from their defaults."""
