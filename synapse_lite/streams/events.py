@@ -5,8 +5,11 @@ from __future__ import annotations
 from ..api.constants import EventTypes
 from ._base import Counter, Query, Stream, Wakes, row
 
-EVENT_COUNTER = Counter("events", "events", "stream_ordering")
-BACKFILL_COUNTER = Counter("backfill", "events", "stream_ordering", step=-1)
+# An event that was an outlier takes a new position and keeps the first as its `nid`.
+EVENT_COUNTER = Counter("events", "events", "stream_ordering", also=(("events", "nid"),))
+BACKFILL_COUNTER = Counter(
+    "backfill", "events", "stream_ordering", also=(("events", "nid"),), step=-1
+)
 
 
 @row
@@ -16,7 +19,8 @@ class EventRow:
     `heads` is a hint for processes that build events: the forward extremities of the room after
     this event as [event id, depth, state group]; null when it is not known, for example in rows
     that are sent again. `membership` is that of an m.room.member event, `relates_to` the event
-    that this one has a relation to.
+    that this one has a relation to. `outlier` is set for a membership of a user of ours in a room
+    whose state is not known here, such as an invite from another server.
     """
 
     event_id: str
@@ -27,13 +31,14 @@ class EventRow:
     membership: str | None = None
     relates_to: str | None = None
     heads: list[list[str | int]] | None = None
+    outlier: bool = False
 
 
 @row
 class CurrentStateDeltaRow:
     """A change of the current state of a room; `event_id` is null when the key went away.
 
-    `membership` is set for m.room.member events.
+    `membership` and `sender` are set for m.room.member events.
     """
 
     room_id: str
@@ -41,6 +46,7 @@ class CurrentStateDeltaRow:
     state_key: str
     event_id: str | None
     membership: str | None = None
+    sender: str | None = None
 
 
 def _event_wakes(event: EventRow) -> Wakes:

@@ -1,0 +1,104 @@
+"""Rows of the table `events` as events, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import attrs
+
+from ..events.event import Event, make_event, pruned
+from ..events.metadata import EventMetadata
+from ..events.room_versions import ROOM_VERSIONS
+from ..streams.events import EventRow
+from ..util.json import decode_stored_json
+from .transaction import Transaction
+
+IDS_PER_STATEMENT = 1000
+"""How many ids one statement asks for."""
+
+_MAX_RELATION_LENGTH = 255
+
+_READ_COLUMNS = (
+    "event_id, json, room_version, stream_ordering, outlier, soft_failed, rejected_reason,"
+    " redacted_by, txn_id, device_id, state_group, replaces_state"
+)
+
+EVENT_ROW_COLUMNS = (
+    "event_id, room_id, type, state_key, redacts, membership, relates_to, outlier"
+)
+"""The columns of `event_row`, in its order."""
+
+
+def event_row(columns: Sequence[Any]) -> EventRow:
+    """The row of the streams of events, without hints."""
+    event_id, room_id, kind, state_key, redacts, membership, relates_to, outlier = columns
+    return EventRow(
+        event_id, room_id, kind, state_key, redacts, membership, relates_to, outlier=bool(outlier)
+    )
+
+
+def chunks(ids: Collection[str], size: int = IDS_PER_STATEMENT) -> list[list[str]]:
+    """The ids in pieces that one statement may take."""
+    listed = list(ids)
+    return [listed[start : start + size] for start in range(0, len(listed), size)]
+
+
+def read_events_txn(txn: Transaction, event_ids: Collection[str]) -> dict[str, Event]:
+    """The events that are here, redacted ones in their pruned form."""
+    found = {}
+    for piece in chunks(event_ids):
+        condition, args = txn.in_clause("event_id", piece)
+        for row in txn.query(f"SELECT {_READ_COLUMNS} FROM events WHERE {condition}", args):
+            found[row[0]] = _event_of(row)
+    return found
+
+
+def _event_of(row: Sequence[Any]) -> Event:
+    metadata = EventMetadata(
+        stream_ordering=row[3],
+        outlier=bool(row[4]),
+        soft_failed=bool(row[5]),
+        rejected_reason=row[6],
+        redacted_by=row[7],
+        txn_id=row[8],
+        device_id=row[9],
+        state_group=row[10],
+        replaces_state=row[11],
+    )
+    event = make_event(
+        decode_stored_json(row[1]),
+        ROOM_VERSIONS[row[2]],
+        row[0],
+        metadata,
+        pdu_json=row[1].encode("utf-8"),
+    )
+    return event if metadata.redacted_by is None else pruned(event)
+
+
+def event_weight(event: Event | None) -> int:
+    """About how many bytes of memory an event takes: its text, its parsed form, its client form."""
+    return 500 if event is None else 1500 + 4 * len(event.pdu_json)
+
+
+@attrs.frozen
+class Relation:
+    """What `m.relates_to` of an event names."""
+
+    event_id: str
+    rel_type: str | None
+
+
+def relation_of(event: Event) -> Relation | None:
+    """The relation of an event to another one, if it has one that can be looked up."""
+    relates_to = event.content.get("m.relates_to")
+    if not isinstance(relates_to, dict):
+        return None
+    event_id, rel_type = relates_to.get("event_id"), relates_to.get("rel_type")
+    if not _is_short_text(event_id):
+        return None
+    return Relation(event_id, rel_type if _is_short_text(rel_type) else None)
+
+
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_RELATION_LENGTH and "\0" not in value
