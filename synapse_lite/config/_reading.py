@@ -103,7 +103,7 @@ class Reader:
             if entry is not None and entry.value is not None:
                 values[name] = self._value(hint, declared, entry, key, default)
             elif declared.required and base is None:
-                self.problem(self.fallback, key, f"is required: {declared.doc}")
+                self.problem(source, key, f"is required: {declared.doc}")
             else:
                 values[name] = self._default(declared, default)
         if len(self.problems) != before:
@@ -143,7 +143,10 @@ class Reader:
 
     def _single(self, hint: Any, declared: Option, entry: Entry, key: str, default: Any) -> Any:
         if declared.parse is None and is_group(hint):
+            before = len(self.problems)
             inner = self._open(key, entry)
+            if len(self.problems) != before:
+                return None
             self.warn_unknown(inner, known_names(hint), key + ".")
             return self._read_options(hint, inner, "", key + ".", inner, default, entry.source)
         parse = declared.parse or _parsers.parser_of_type(hint)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 import yaml
 
+from synapse_lite.types.ids import is_server_name
+
 HOMESERVER_FILE = "homeserver.yaml"
 LOG_CONFIG_FILE = "log.yaml"
 WORKERS_FOLDER = "workers"
@@ -51,46 +53,31 @@ def generate_config(
 
     With workers the master gets its replication listeners, and the options in `moved_duties`
     (such as `send_federation`) are false. `extra` is added to homeserver.yaml as it is. Nothing
-    is written; `write_files` does that.
+    is written; `write_files` does that. Raises ValueError for a bad server name.
     """
-    with_workers = bool(workers)
-    settings = _Settings()
-    settings.say("Generated. docs/reference/config.md describes every option.")
-    settings.put(server_name=server_name, report_stats=report_stats)
-    if public_baseurl is not None:
-        settings.put(public_baseurl=public_baseurl)
-    settings.say("Relative paths start at the folder of this file.")
-    settings.put(
-        pid_file="homeserver.pid",
-        log_config=LOG_CONFIG_FILE,
-        signing_key_path=f"{server_name.replace(':', '_')}.signing.key",
-        media_store_path="media_store",
-        database={"name": "sqlite3", "args": {"database": "homeserver.db"}},
-    )
-    settings.put(
+    if not is_server_name(server_name):
+        raise ValueError(f"{server_name} is not a server name such as example.com")
+    master = _Settings()
+    _put_basics(master, server_name, public_baseurl, report_stats=report_stats)
+    master.put(
         listeners=_master_listeners(
-            http_port, replication_port, replication_http_port, with_workers=with_workers
+            http_port, replication_port, replication_http_port, with_workers=bool(workers)
         )
     )
-    settings.say("Secrets. Keep this file to yourself.")
-    settings.put(
-        registration_shared_secret=secrets.token_urlsafe(SECRET_BYTES),
-        macaroon_secret_key=secrets.token_urlsafe(SECRET_BYTES),
-        form_secret=secrets.token_urlsafe(SECRET_BYTES),
-    )
-    settings.put(enable_metrics=True)
-    if with_workers:
-        settings.say("Workers read this file too, each with its own file after it.")
-        settings.put(
+    _put_secrets(master)
+    master.put(enable_metrics=True)
+    if workers:
+        master.say("Workers read this file too, each with its own file after it.")
+        master.put(
             worker_replication_secret=secrets.token_urlsafe(SECRET_BYTES),
             worker_replication_port=replication_port,
             worker_replication_http_port=replication_http_port,
             worker_main_http_uri=f"http://127.0.0.1:{http_port}",
-            **{option: False for option in moved_duties},
+            **dict.fromkeys(moved_duties, False),
         )
     if extra:
-        settings.put(**extra)
-    files = {HOMESERVER_FILE: settings.text(), LOG_CONFIG_FILE: generate_log_config()}
+        master.put(**extra)
+    files = {HOMESERVER_FILE: master.text(), LOG_CONFIG_FILE: generate_log_config()}
     for plan in workers:
         files[os.path.join(WORKERS_FOLDER, plan.name + ".yaml")] = _worker_file(plan)
     return {os.path.join(directory, name): text for name, text in files.items()}
@@ -131,6 +118,32 @@ class _Settings:
 
     def text(self) -> str:
         return "".join(self._parts).rstrip("\n") + "\n"
+
+
+def _put_basics(
+    settings: _Settings, server_name: str, public_baseurl: str | None, *, report_stats: bool
+) -> None:
+    settings.say("Generated. docs/reference/config.md describes every option.")
+    settings.put(server_name=server_name, report_stats=report_stats)
+    if public_baseurl is not None:
+        settings.put(public_baseurl=public_baseurl)
+    settings.say("Relative paths start at the folder of this file.")
+    settings.put(
+        pid_file="homeserver.pid",
+        log_config=LOG_CONFIG_FILE,
+        signing_key_path=f"{server_name.replace(':', '_')}.signing.key",
+        media_store_path="media_store",
+        database={"name": "sqlite3", "args": {"database": "homeserver.db"}},
+    )
+
+
+def _put_secrets(settings: _Settings) -> None:
+    settings.say("Secrets. Keep this file to yourself.")
+    settings.put(
+        registration_shared_secret=secrets.token_urlsafe(SECRET_BYTES),
+        macaroon_secret_key=secrets.token_urlsafe(SECRET_BYTES),
+        form_secret=secrets.token_urlsafe(SECRET_BYTES),
+    )
 
 
 def _http_listener(port: int, resources: Sequence[str], *, proxied: bool) -> dict[str, object]:

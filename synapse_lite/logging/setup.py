@@ -53,7 +53,8 @@ def setup_logging(
 
     `log_config` is a YAML file for `logging.config.dictConfig`; relative file names in it start at
     its folder. Without it lines go to `log_file` (rotated at 100 MB, ten kept), or to standard
-    error. Raises LoggingSetupError.
+    error. `redirect_standard_io` turns what is printed into log lines, for processes in the
+    background. Raises LoggingSetupError.
     """
     if log_config is not None:
         _configure_from_file(log_config)
@@ -62,6 +63,9 @@ def setup_logging(
     context_filter = LogContextFilter(process_name)
     for handler in all_handlers():
         handler.addFilter(context_filter)
+    if redirect_standard_io:
+        # A handler that fails would report it on standard error, and so to itself, without end.
+        logging.raiseExceptions = False
     beginner.beginLoggingTo([STDLibLogObserver()], redirectStandardIO=redirect_standard_io)
 
 
