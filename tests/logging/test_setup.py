@@ -7,6 +7,7 @@ import os
 
 from twisted.logger import Logger
 
+from synapse_lite.config.generate import generate_log_config
 from synapse_lite.logging import context
 from synapse_lite.logging.setup import LoggingSetupError, reopen_log_files, setup_logging
 from tests.logging.helpers import LoggingTestCase
@@ -74,6 +75,14 @@ class SetupTestCase(LoggingTestCase):
             logger.info("Hello")
         self.assertEqual(self.read("homeserver.log"), "GET-1|Hello\n")
         self.assertEqual(reopen_log_files(), 1)
+
+    def test_the_generated_configuration(self) -> None:
+        self.setup_from(generate_log_config("logs/hs.log"))
+        with context.bind(request_id="GET-1"):
+            logger.info("Hello")
+        line = self.read("logs/hs.log")
+        self.assertIn(" - reader1 - synapse_lite.test - ", line)
+        self.assertTrue(line.endswith(" - INFO - GET-1 - Hello\n"), line)
 
     def test_default_file(self) -> None:
         path = os.path.join(self.folder, "logs", "w.log")
