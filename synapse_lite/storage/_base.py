@@ -170,6 +170,8 @@ class MasterStore(BaseStore):
         for stream in self.followed:
             for name in stream.changed:
                 self._change_caches[name].reset(newest[stream.counter.name])
+        for stream, method in dict.fromkeys(declared(type(self), "resets")):
+            getattr(self, method)(newest[stream.counter.name])
 
     def _load_positions_txn(self, txn: Transaction) -> dict[str, int]:
         txn.execute("UPDATE replication_epoch SET epoch = epoch + 1")

@@ -24,9 +24,7 @@ _READ_COLUMNS = (
     " redacted_by, txn_id, device_id, state_group, replaces_state"
 )
 
-EVENT_ROW_COLUMNS = (
-    "event_id, room_id, type, state_key, redacts, membership, relates_to, outlier"
-)
+EVENT_ROW_COLUMNS = "event_id, room_id, type, state_key, redacts, membership, relates_to, outlier"
 """The columns of `event_row`, in its order."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import attrs
 
@@ -87,6 +87,16 @@ class EventsWorkerStore(BaseStore):
             self.get_stored_event.invalidate((row.redacts,))
 
     # Events by id
+
+    @overload
+    async def get_event(
+        self, event_id: str, *, allow_none: Literal[False] = False, allow_rejected: bool = False
+    ) -> Event: ...
+
+    @overload
+    async def get_event(
+        self, event_id: str, *, allow_none: bool, allow_rejected: bool = False
+    ) -> Event | None: ...
 
     async def get_event(
         self, event_id: str, *, allow_none: bool = False, allow_rejected: bool = False
@@ -217,7 +227,9 @@ class EventsWorkerStore(BaseStore):
         self, low: int, high: int, limit: int
     ) -> list[tuple[int, EventRow]]:
         """Rows of the stream `backfill` with low < token <= high; tokens count up."""
-        return await self.db.read("get_backfill_rows", self._get_backfill_rows_txn, low, high, limit)
+        return await self.db.read(
+            "get_backfill_rows", self._get_backfill_rows_txn, low, high, limit
+        )
 
     @staticmethod
     def _get_backfill_rows_txn(
