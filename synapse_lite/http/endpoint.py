@@ -82,9 +82,11 @@ class Endpoint:
     auth: Auth = Auth.USER
     limit: str | None = None
     trailing_slash: bool = False
-    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    max_body_bytes: int | str = DEFAULT_MAX_BODY_BYTES
+    body_to_file: bool = False
     compress: bool = False
     cancellable: bool = False
+    is_probe: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -123,18 +125,22 @@ def endpoint(
     auth: Auth = Auth.USER,
     limit: str | None = None,
     trailing_slash: bool = False,
-    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    max_body_bytes: int | str = DEFAULT_MAX_BODY_BYTES,
+    body_to_file: bool = False,
     compress: bool = False,
     cancellable: bool = False,
+    is_probe: bool = False,
 ) -> Callable[[S], S]:
     """Declare where a servlet lives; may be stacked for several templates.
 
     `methods` are separated by spaces; GET answers HEAD too. `limit` names a rate limit in the
     section `ratelimiting`, counted by user, else by address. With `trailing_slash` the path may
-    also end in an empty segment. `max_body_bytes` bounds the request's body. `compress` allows
-    gzip where the listener does not. Without `cancellable`, work goes on when the client
-    disconnects, so that no write is left half done; with it the coroutine gets a CancelledError
-    where it waits, so only reads and long-polls may say so.
+    also end in an empty segment. `max_body_bytes` bounds the request's body; a dotted name stands
+    for an option (`media.max_upload_size`). With `body_to_file` the body is in
+    `request.body_file`, on disk if it is large. `compress` allows gzip where the listener does
+    not. Without `cancellable`, work goes on when the client disconnects, so that no write is left
+    half done; with it the coroutine gets a CancelledError where it waits, so only reads and
+    long-polls may say so. `is_probe` keeps requests of monitors out of the access log.
     """
 
     def declare(servlet: S) -> S:
@@ -148,8 +154,10 @@ def endpoint(
             limit=limit,
             trailing_slash=trailing_slash,
             max_body_bytes=max_body_bytes,
+            body_to_file=body_to_file,
             compress=compress,
             cancellable=cancellable,
+            is_probe=is_probe,
         )
         _check(servlet, declared)
         setattr(servlet, _ATTRIBUTE, (declared, *servlet.__dict__.get(_ATTRIBUTE, ())))

@@ -6,7 +6,7 @@ Everything is decoded on first use, so that a request costs only what its servle
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TypeVar, overload
+from typing import IO, TypeVar, overload
 from urllib.parse import parse_qs
 
 from ..api.errors import BadJsonError, InvalidParamError, MissingParamError, NotJsonError
@@ -25,10 +25,19 @@ class Request:
     """One request of a client, server or process.
 
     `path` is undecoded and without the query string; `client_ip` comes from the proxy's header on
-    listeners that trust it.
+    listeners that trust it. `body_file` takes the place of `body` where the endpoint asks for it.
     """
 
-    __slots__ = ("_get_header", "_query", "_query_string", "body", "client_ip", "method", "path")
+    __slots__ = (
+        "_get_header",
+        "_query",
+        "_query_string",
+        "body",
+        "body_file",
+        "client_ip",
+        "method",
+        "path",
+    )
 
     def __init__(
         self,
@@ -37,12 +46,14 @@ class Request:
         *,
         query_string: str = "",
         body: bytes = b"",
+        body_file: IO[bytes] | None = None,
         client_ip: str = "",
         get_header: Callable[[str], list[str]] = lambda name: [],
     ) -> None:
         self.method = method
         self.path = path
         self.body = body
+        self.body_file = body_file
         self.client_ip = client_ip
         self._query_string = query_string
         self._query: dict[str, list[str]] | None = None

@@ -1,0 +1,100 @@
+"""One connection: HTTP/1.1 with limits on the size and the time of what a client sends.
+
+Twisted renews its idle timeout with every byte, which a client that drips bytes can use to hold a
+connection for ever. Here the head of a request and its body have a deadline each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.protocols.basic import LineReceiver
+from twisted.web.http import HTTPChannel
+
+IDLE_SECONDS = 120
+"""How long a connection may stay open without a request."""
+
+HEAD_SECONDS = 30
+"""Time for the request line and the headers, from their first byte."""
+
+BODY_SECONDS = 30
+"""Time for the body, plus what it takes at the slowest rate that is accepted."""
+
+BODY_BYTES_PER_SECOND = 8 * 1024
+"""The slowest rate at which a body may arrive."""
+
+LINGER_SECONDS = 5
+"""How long the rest of a refused body is read, so that the client can read the refusal."""
+
+_MAX_LENGTH_DIGITS = 18
+
+
+class Channel(HTTPChannel):
+    """A connection of a `Site`."""
+
+    MAX_LENGTH = 16 * 1024
+    maxHeaders = 100
+    totalHeadersSize = 32 * 1024
+    timeOut: float | None = IDLE_SECONDS
+
+    _receiving = False
+    _refusing = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; the first of a request starts its deadline."""
+        if self._refusing:
+            return
+        if not self._receiving and not self._handlingRequest:
+            self._receiving = True
+            self.setTimeout(HEAD_SECONDS)
+        # Past HTTPChannel.dataReceived, which would renew the timeout.
+        LineReceiver.dataReceived(self, data)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of the head, unless the request has been refused already."""
+        if not self._refusing:
+            super().lineReceived(line)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take a part of the body, likewise."""
+        if not self._refusing:
+            super().rawDataReceived(data)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        if not self._refusing:
+            self._refusing = True
+            super()._respondToBadRequestAndDisconnect()
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Check one header. Python refuses to convert absurdly long numbers; so do we."""
+        if line[:15].lower() == b"content-length:" and len(line) > 15 + _MAX_LENGTH_DIGITS:
+            self._respondToBadRequestAndDisconnect()
+            return False
+        accepted: bool = super().headerReceived(line)
+        return accepted
+
+    def allHeadersReceived(self) -> None:
+        """Start the deadline of the body."""
+        super().allHeadersReceived()
+        if self.length != 0 and not self._refusing:
+            request: Any = self.requests[-1]
+            length = request.max_body_bytes if self.length is None else self.length
+            self.setTimeout(BODY_SECONDS + length / BODY_BYTES_PER_SECOND)
+
+    def allContentReceived(self) -> None:
+        """Hand the request over; the connection counts as idle when it is answered."""
+        if self._refusing:
+            return
+        self._receiving = False
+        self.timeOut = IDLE_SECONDS
+        super().allContentReceived()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A request line or header is too long."""
+        self._respondToBadRequestAndDisconnect()
+
+    def refuse(self) -> None:
+        """Ignore what follows, and close soon: the request at hand was answered too early."""
+        self._refusing = True
+        self.persistent = 0
+        self.setTimeout(LINGER_SECONDS)

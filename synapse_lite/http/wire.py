@@ -1,0 +1,379 @@
+"""One request on its connection: collects the body, runs the endpoint, sends the answer.
+
+When the client goes away, only endpoints declared `cancellable` get a CancelledError, at the place
+where they wait. All others run to their end and their answer is dropped: a write is then whole,
+with its after-commit effects, and a retry by the client finds it done.
+"""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import itertools
+import logging
+import tempfile
+from collections.abc import Mapping
+from typing import IO, Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from ..api.errors import MatrixError, TooLargeError, UnknownError
+from ..logging import context
+from ..logging.redact import redact_uri
+from .answering import Encoded, Route, TranslateError, answer, error_answer
+from .endpoint import DEFAULT_MAX_BODY_BYTES, FileBody, Request
+from .file_sender import FileSender
+from .metrics import EndpointMetrics
+
+logger = logging.getLogger(__name__)
+
+COMPRESS_FROM_BYTES = 1024
+"""Smaller bodies gain nothing from compression."""
+
+_COMPRESS_LEVEL = 4
+_MEMORY_FILE_BYTES = 256 * 1024
+
+_CORS = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"
+    b"Access-Control-Allow-Headers: X-Requested-With, Content-Type, Authorization\r\n"
+    b"Access-Control-Expose-Headers: Retry-After, ETag\r\n"
+)
+_SERVER = b"Server: synapse_lite\r\n"
+_NO_STORE = b"Cache-Control: no-cache, no-store, must-revalidate\r\n"
+_PREFLIGHT = (("Access-Control-Max-Age", "86400"),)
+
+_request_numbers = itertools.count(1)
+
+
+class SiteInterface(Protocol):
+    """What a request needs of its site."""
+
+    x_forwarded: bool
+    translate_error: TranslateError | None
+    access_logger: logging.Logger
+    running: set[WireRequest]
+
+    def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]: ...
+    def other_metrics(self, method: str) -> EndpointMetrics: ...
+    def date(self) -> bytes: ...
+    def seconds(self) -> float: ...
+
+
+class WireRequest(http.Request):
+    """Made by the channel when a request line arrives."""
+
+    def __init__(self, channel: Any, queued: object = None) -> None:
+        super().__init__(channel)
+        self.site: SiteInterface = channel.factory
+        self._route: Route | None = None
+        self._parameters: Mapping[str, str] = {}
+        self._error: MatrixError | None = None
+        self.max_body_bytes = DEFAULT_MAX_BODY_BYTES
+        self._chunks: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        self._received = 0
+        self._refused = False
+        self._stopping = False
+        self._running: Deferred[None] | None = None
+        self._started = 0.0
+
+    # What the channel calls, in this order.
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are complete; `length` is that of the body, None when it comes in chunks."""
+        channel: Any = self.channel
+        self.method, self.uri, self.clientproto = (
+            channel._command,
+            channel._path,
+            channel._version,
+        )
+        self._started = self.site.seconds()
+        path, _, query_string = self.uri.decode("latin-1").partition("?")
+        self._text_path, self._query_string = path, query_string
+        self._find_route(path)
+        if length is not None and length > self.max_body_bytes:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._refused:
+            return
+        self._received += len(data)
+        if self._received > self.max_body_bytes:
+            self._refuse_body()
+        elif self._file is not None:
+            self._file.write(data)
+        else:
+            self._chunks.append(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is complete."""
+        if self._refused:
+            return
+        if self.method == b"OPTIONS":
+            self._answer_at_once(Encoded(204, b"", "", _PREFLIGHT))
+        elif self._error is not None or self._route is None:
+            error = self._error or UnknownError("Internal server error")
+            self._answer_at_once(error_answer(error, None, False))
+        else:
+            self.site.running.add(self)
+            running = Deferred.fromCoroutine(self._run(self._route))
+            self._running = running
+            running.addErrback(self._failed)
+            if running.called:
+                self._running = None
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client has gone before it had its answer."""
+        super().connectionLost(reason)
+        self._close_file()
+        if self._route is not None and self._route.endpoint.cancellable:
+            self._cancel()
+
+    def stop(self) -> None:
+        """The process is stopping: cut short what only waits."""
+        if self._route is not None and self._route.endpoint.cancellable:
+            self._stopping = True
+            self._cancel()
+
+    def _cancel(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    def _failed(self, failure: Failure) -> None:
+        """Sending broke; the answer may be half written, so the connection is of no more use."""
+        logger.error(
+            "Answer could not be sent",
+            exc_info=(failure.type, failure.value, failure.getTracebackObject()),
+        )
+        self.site.running.discard(self)
+        self.loseConnection()
+
+    # Receiving
+
+    def _find_route(self, path: str) -> None:
+        if self.method == b"OPTIONS":
+            return
+        try:
+            route, self._parameters = self.site.match(self.method.decode("latin-1"), path)
+        except MatrixError as error:
+            self._error = error
+            return
+        self._route = route
+        self.max_body_bytes = route.max_body_bytes
+        if route.endpoint.body_to_file:
+            self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_FILE_BYTES)  # noqa: SIM115
+
+    def _refuse_body(self) -> None:
+        self._refused = True
+        self._chunks.clear()
+        self._close_file()
+        # The channel would still send "100 Continue", which is too late now.
+        self.requestHeaders.removeHeader(b"Expect")
+        self.channel.refuse()
+        error = TooLargeError(f"The body must not be longer than {self.max_body_bytes} bytes")
+        self._answer_at_once(error_answer(error, None, False))
+
+    def _request(self) -> Request:
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.seek(0)
+        return Request(
+            self.method.decode("latin-1"),
+            self._text_path,
+            query_string=self._query_string,
+            body=body,
+            body_file=self._file,
+            client_ip=self._client_ip(),
+            get_header=self._header_values,
+        )
+
+    def _header_values(self, name: str) -> list[str]:
+        values = self.requestHeaders.getRawHeaders(name.encode("latin-1"))
+        return [value.decode("latin-1") for value in values] if values else []
+
+    def _client_ip(self) -> str:
+        if self.site.x_forwarded:
+            values = self._header_values("X-Forwarded-For")
+            first = values[0].partition(",")[0].strip() if values else ""
+            try:
+                return str(ipaddress.ip_address(first))
+            except ValueError:
+                # A proxy that sends none, or something else than addresses: fall back to the peer.
+                pass
+        host: str = getattr(self.client, "host", "")
+        return host
+
+    # Answering
+
+    async def _run(self, route: Route) -> None:
+        request_id = f"{route.metrics.method}-{next(_request_numbers)}"
+        route.metrics.requests.inc()
+        route.metrics.in_flight.inc()
+        with context.bind(request_id=request_id, servlet=route.endpoint.label) as log_context:
+            try:
+                encoded = await answer(route, self._request(), self._parameters)
+            except Exception as error:
+                encoded = self._error_answer(error)
+            encoded = self._compressed(encoded)
+            self._note(encoded, route.metrics, log_context)
+        route.metrics.in_flight.dec()
+        self.site.running.discard(self)
+        # Outside of the log context, because the channel may go on with the next request here.
+        self._send(encoded)
+
+    def _error_answer(self, error: Exception) -> Encoded:
+        if self._stopping and isinstance(error, CancelledError):
+            error = MatrixError("The server is stopping", status=503)
+        return error_answer(error, self.site.translate_error, self._disconnected)
+
+    def _answer_at_once(self, encoded: Encoded) -> None:
+        """Answer without an endpoint: preflights, unknown paths, bodies that are too large."""
+        method = self.method.decode("latin-1")
+        metrics = self._route.metrics if self._route else self.site.other_metrics(method)
+        metrics.requests.inc()
+        with context.bind(request_id=f"{metrics.method}-{next(_request_numbers)}") as log_context:
+            self._note(encoded, metrics, log_context)
+        self._send(encoded)
+
+    def _note(
+        self, encoded: Encoded, metrics: EndpointMetrics, log_context: context.LogContext
+    ) -> None:
+        """Count the answer, and write its line in the access log."""
+        seconds = self.site.seconds() - self._started
+        size = _length(encoded.body)
+        metrics.seconds.observe(seconds)
+        metrics.count_response(encoded.status)
+        metrics.bytes_sent.inc(size)
+        if log_context.db_transactions:
+            metrics.db_transactions.inc(log_context.db_transactions)
+            metrics.db_seconds.inc(log_context.db_time)
+        level = logging.DEBUG if self._route and self._route.endpoint.is_probe else logging.INFO
+        if not self.site.access_logger.isEnabledFor(level):
+            return
+        self.site.access_logger.log(
+            level,
+            '%s - {%s} %.3fs db(%d/%d %.3fs) %dB %d%s "%s %s" "%s"',
+            self._client_ip(),
+            log_context.requester or "-",
+            seconds,
+            log_context.db_transactions,
+            log_context.db_statements,
+            log_context.db_time,
+            size,
+            encoded.status,
+            "!" if self._disconnected else "",
+            redact_uri(self.method),
+            redact_uri(self.uri),
+            redact_uri(self._user_agent()).replace("%20", " "),
+        )
+
+    def _user_agent(self) -> str:
+        values = self._header_values("User-Agent")
+        return values[-1][:256] if values else "-"
+
+    def _compressed(self, encoded: Encoded) -> Encoded:
+        body = encoded.body
+        if (
+            self._route is None
+            or not self._route.compress
+            or not isinstance(body, bytes)
+            or len(body) < COMPRESS_FROM_BYTES
+            or not encoded.content_type.startswith(("application/json", "text/"))
+            or any(name.lower() == "content-encoding" for name, _ in encoded.headers)
+        ):
+            return encoded
+        headers = (*encoded.headers, ("Vary", "Accept-Encoding"))
+        if _accepts_gzip(self._header_values("Accept-Encoding")):
+            body = gzip.compress(body, _COMPRESS_LEVEL, mtime=0)
+            headers = (*headers, ("Content-Encoding", "gzip"))
+        return Encoded(encoded.status, body, encoded.content_type, headers)
+
+    def _send(self, encoded: Encoded) -> None:
+        self._close_file()
+        body = encoded.body
+        if self._disconnected:
+            if isinstance(body, FileBody):
+                body.file.close()
+            return
+        self.code = encoded.status
+        self.startedWriting = 1
+        head = self._head(encoded)
+        if self.method == b"HEAD" or not _has_body(encoded.status):
+            if isinstance(body, FileBody):
+                body.file.close()
+            self.channel.write(head)
+        elif isinstance(body, bytes):
+            self.sentLength = len(body)
+            self.channel.write(head + body)
+        else:
+            self.channel.write(head)
+            self._send_file(body)
+            return
+        self._finish()
+
+    def _send_file(self, body: FileBody) -> None:
+        def done(sent: int) -> None:
+            if self._disconnected:
+                return
+            if sent == body.length:
+                self._finish()
+            else:
+                # Fewer bytes than were announced: only closing tells the client.
+                self.loseConnection()
+
+        FileSender(body.file, body.length, self, done).start()
+
+    def _finish(self) -> None:
+        if not self._refused:
+            self.finish()
+
+    def _head(self, encoded: Encoded) -> bytes:
+        """Status line and headers. In one piece, which is much cheaper than header objects."""
+        status = encoded.status
+        parts = [
+            b"HTTP/1.1 %d %s\r\n" % (status, http.RESPONSES.get(status, b"Unknown")),
+            _SERVER,
+            self.site.date(),
+            _CORS,
+        ]
+        names = set()
+        for name, value in encoded.headers:
+            names.add(name.lower())
+            parts.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
+        if _has_body(status):
+            parts.append(b"Content-Length: %d\r\n" % _length(encoded.body))
+            if encoded.content_type:
+                parts.append(b"Content-Type: %s\r\n" % encoded.content_type.encode("latin-1"))
+            if "cache-control" not in names:
+                parts.append(_NO_STORE)
+        if not self.channel.persistent:
+            parts.append(b"Connection: close\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _length(body: bytes | FileBody) -> int:
+    return len(body) if isinstance(body, bytes) else body.length
+
+
+def _has_body(status: int) -> bool:
+    return status not in (204, 304)
+
+
+def _accepts_gzip(values: list[str]) -> bool:
+    for item in ",".join(values).split(","):
+        coding, _, quality = item.partition(";")
+        if coding.strip().lower() in ("gzip", "*"):
+            return quality.replace(" ", "").lower() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
