@@ -94,7 +94,7 @@ def check_event_size(event: Event) -> None:
 def _encode(value: JsonDict) -> bytes:
     try:
         return encode_canonical_json(value)
-    except (OverflowError, UnicodeEncodeError, RecursionError) as error:
+    except (UnicodeEncodeError, RecursionError) as error:
         raise BadJsonError(f"The event cannot be put into canonical JSON: {error}") from error
 
 

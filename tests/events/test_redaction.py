@@ -30,6 +30,27 @@ ALL_KEYS = {
     "other": 1,
 }
 
+CONTENT_KEYS = (
+    "membership",
+    "join_authorised_via_users_server",
+    "creator",
+    "room_version",
+    "join_rule",
+    "allow",
+    "ban",
+    "events",
+    "events_default",
+    "invite",
+    "kick",
+    "notifications",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+    "history_visibility",
+    "redacts",
+)
+
 
 class RedactionTests(SynchronousTestCase):
     def kept(self, version, event_type: str, content: object) -> object:
@@ -43,31 +64,7 @@ class RedactionTests(SynchronousTestCase):
             self.assertEqual(set(ALL_KEYS) - gone, set(redact_pdu(ALL_KEYS, version)))
 
     def test_content_by_type(self) -> None:
-        everything = dict.fromkeys(
-            [
-                "membership",
-                "creator",
-                "join_rule",
-                "allow",
-                "ban",
-                "events",
-                "events_default",
-                "invite",
-                "kick",
-                "redact",
-                "state_default",
-                "users",
-                "users_default",
-                "aliases",
-                "history_visibility",
-                "redacts",
-                "notifications",
-                "join_authorised_via_users_server",
-                "room_version",
-                "body",
-            ],
-            1,
-        )
+        everything = dict.fromkeys((*CONTENT_KEYS, "aliases", "body"), 1)
         levels = "ban events events_default kick redact state_default users users_default"
         cases = [
             ("m.room.member", "1", "membership"),
