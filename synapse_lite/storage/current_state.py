@@ -9,7 +9,7 @@ import attrs
 
 from ..events.event import Event, StateKey
 from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow
-from ..types.state_map import StateMap
+from ..types.state_map import StateMap, size_of
 from ..util.caches.cached import cached, cached_list
 from ._event_rows import chunks
 from .events import EventsWorkerStore
@@ -30,10 +30,6 @@ class StateDelta:
     prev_event_id: str | None
 
 
-def _weight(state: StateMap) -> int:
-    return 200 + 100 * len(state)
-
-
 class CurrentStateWorkerStore(EventsWorkerStore):
     """Reads of the current state, in any process."""
 
@@ -44,7 +40,7 @@ class CurrentStateWorkerStore(EventsWorkerStore):
         change = {(row.type, row.state_key): row.event_id}
         self.get_current_state_ids.update((row.room_id,), lambda old: old.with_changes(change))
 
-    @cached(max_entries=20_000, size_of=_weight)
+    @cached(max_entries=20_000, size_of=size_of)
     async def get_current_state_ids(self, room_id: str) -> StateMap:
         """The current state of a room: event ids by type and state key; empty if not known here."""
         found = await self.get_current_state_ids_for_rooms_uncached((room_id,))
@@ -115,7 +111,7 @@ class CurrentStateWorkerStore(EventsWorkerStore):
         for room_id in room_ids:
             state = self.get_current_state_ids.peek((room_id,))
             if isinstance(state, StateMap):
-                ids[room_id] = {key: state[key] for key in keys if key in state}
+                ids[room_id] = state.filtered(keys)
             else:
                 unknown.append(room_id)
         if unknown and keys:
@@ -225,7 +221,11 @@ def _selected(
     state: StateMap, keys: Collection[StateKey] | None, types: Collection[str] | None
 ) -> Mapping[StateKey, str]:
     if keys is not None:
-        return {key: state[key] for key in keys if key in state}
+        return state.filtered(keys)
     if types is not None:
-        return {key: event_id for key, event_id in state.items() if key[0] in types}
+        return {
+            (kind, state_key): event_id
+            for kind in types
+            for state_key, event_id in state.of_type(kind).items()
+        }
     return state

@@ -209,7 +209,8 @@ class MembershipsWorkerStore(BaseStore):
             lambda txn: txn.query(
                 "SELECT stream_id, room_id, membership, event_id, sender"
                 " FROM local_membership_changes"
-                " WHERE user_id = ? AND stream_id > ? AND stream_id <= ? ORDER BY stream_id, room_id",
+                " WHERE user_id = ? AND stream_id > ? AND stream_id <= ?"
+                " ORDER BY stream_id, room_id",
                 (user_id, low, high),
             ),
         )
