@@ -25,9 +25,10 @@ Before = Callable[[Transaction], None]
 class Attempt:
     """What one attempt needs, and what came of it.
 
-    `before_commit` runs at the end of the transaction, as part of it. After `run`, either
-    `error` is set (and `retriable` says whether another attempt may help), or the transaction
-    `transaction` has been committed and `result` holds what the function returned.
+    `before_commit` runs at the end of the transaction, as part of it. Without `in_transaction`
+    each statement stands for itself. After `run`, either `error` is set (and `retriable` says
+    whether another attempt may help), or `transaction` has been committed and `result` holds what
+    the function returned.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Attempt:
     relaxed: bool
     before_commit: Before | None
     recorder: list[str] | None
+    in_transaction: bool = True
     submitted: float = attrs.field(factory=time.perf_counter)
 
     transaction: Transaction | None = None
@@ -56,8 +58,18 @@ class Attempt:
         self.ended = time.perf_counter()
 
     def _run(self, session: Session) -> None:
-        engine = session.engine
         connection = session.connection()
+        if self.in_transaction:
+            self._run_transaction(session, connection)
+        else:
+            cursor = connection.cursor()
+            txn = Transaction(self.name, session.engine, cursor, self.recorder)
+            self.transaction = txn
+            self.result = self.call(txn)
+            cursor.close()
+
+    def _run_transaction(self, session: Session, connection: Any) -> None:
+        engine = session.engine
         mark = engine.begin(connection, read_only=self.read_only, relaxed=self.relaxed)
         cursor = connection.cursor()
         transaction = Transaction(self.name, engine, cursor, self.recorder)
@@ -73,6 +85,7 @@ class Attempt:
                 raise
             session.close()
             if not self._was_committed(session, mark):
+                session.close()  # so that the error still counts as a lost connection
                 raise
 
     def _was_committed(self, session: Session, mark: int) -> bool:
@@ -95,7 +108,7 @@ class Attempt:
     def _failed(self, session: Session, error: BaseException) -> None:
         engine = session.engine
         opened = session.recover(error)
-        self.connection_lost = not opened and isinstance(error, engine.driver_error)
+        self.connection_lost = not opened and engine.can_reconnect(error)
         self.retriable = self.connection_lost or engine.is_retriable(error)
         if isinstance(error, engine.integrity_error) and not self.retriable:
             conflict = ConflictError(f"{self.name}: {error}")

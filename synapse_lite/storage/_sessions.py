@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class ReactorThreads(Protocol):
     """The part of the reactor that other threads may call."""
 
-    def callFromThread(self, callable: Callable[..., Any], *args: Any) -> object:  # noqa: N802
+    def callFromThread(self, callable: Callable[..., Any], *args: Any) -> object:
         """Run a function in the reactor thread."""
 
 
@@ -44,7 +44,7 @@ class Session:
         return self._connection
 
     def recover(self, error: BaseException) -> bool:
-        """After an error: roll back, or give up the connection. Returns whether it is still good."""
+        """After an error: roll back, or drop the connection. Returns whether it is still good."""
         connection = self._connection
         if connection is None:
             return False

@@ -123,6 +123,12 @@ class DatabasePool:
         """`run` for what a power cut may undo, such as heartbeats: spares the disk a flush."""
         return await self._perform(name, lambda txn: fn(txn, *args, **kw), relaxed=True)
 
+    async def run_outside_transaction(
+        self, name: str, fn: Callable[Concatenate[Transaction, P], T], *args: P.args, **kw: P.kwargs
+    ) -> T:
+        """Run statements that stand each for itself: building an index beside writers."""
+        return await self._perform(name, lambda txn: fn(txn, *args, **kw), in_transaction=False)
+
     async def read(
         self, name: str, fn: Callable[Concatenate[Transaction, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
@@ -157,18 +163,22 @@ class DatabasePool:
     async def _perform(
         self,
         name: str,
-        call: Callable[[Transaction], Any],
+        call: Callable[[Transaction], T],
         *,
         read_only: bool = False,
         relaxed: bool = False,
-    ) -> Any:
+        in_transaction: bool = True,
+    ) -> T:
         before_commit = None if read_only else self._before_commit
         failures = 0
         while True:
-            attempt = Attempt(name, call, read_only, relaxed, before_commit, self._recorder)
+            attempt = Attempt(
+                name, call, read_only, relaxed, before_commit, self._recorder, in_transaction
+            )
             await self._submit(attempt)
             if attempt.error is None:
-                return attempt.result
+                result: T = attempt.result
+                return result
             pauses = RECONNECT_PAUSES if attempt.connection_lost else CONFLICT_PAUSES
             if not attempt.retriable:
                 raise attempt.error

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from ...config.database import DatabaseConfig
-from ._base import SQLITE, DatabaseEngine
+from ._base import POSTGRES, SQLITE, DatabaseEngine
+from .postgres import PostgresEngine
 from .sqlite import SqliteEngine
+
+_ENGINES: dict[str, type[SqliteEngine] | type[PostgresEngine]] = {
+    SQLITE: SqliteEngine,
+    POSTGRES: PostgresEngine,
+}
 
 
 def create_engine(config: DatabaseConfig) -> DatabaseEngine:
-    """The engine that the configuration names."""
-    if config.name == SQLITE:
-        return SqliteEngine(config.args)
-    raise ValueError(f"There is no database engine {config.name}")
+    """The engine that the configuration names. Raises ValueError for an unsuitable argument."""
+    return _ENGINES[config.name](config.args)

@@ -63,6 +63,10 @@ class DatabaseEngine:
         """Whether the connection is of no more use after this error."""
         raise NotImplementedError
 
+    def can_reconnect(self, error: BaseException) -> bool:
+        """Whether it makes sense to connect again after the connection failed or broke."""
+        raise NotImplementedError
+
     def convert(self, sql: str) -> str:
         """SQL with `?` placeholders in the driver's style."""
         raise NotImplementedError
@@ -112,6 +116,6 @@ _ROW_OF_MARKS = re.compile(r"\bVALUES\s*\(\s*\?(?:\s*,\s*\?)*\s*\)", re.IGNORECA
 
 @functools.lru_cache(maxsize=1024)
 def with_values_mark(sql: str) -> str | None:
-    """`… VALUES (?, ?) …` as `… VALUES ? …`, for any number of rows; None if it has another form."""
+    """`… VALUES (?, ?) …` as `… VALUES ? …`, which takes any number of rows; else None."""
     changed, count = _ROW_OF_MARKS.subn("VALUES ?", sql)
     return changed if count == 1 and changed.count("?") == 1 else None

@@ -8,7 +8,6 @@ processes only.
 from __future__ import annotations
 
 import json
-import os.path
 import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
@@ -42,7 +41,6 @@ STATEMENT_CACHE = 256
 
 _OWN_ARGUMENTS = (
     "database",
-    "folder",
     "synchronous",
     "busy_timeout",
     "readers",
@@ -59,9 +57,8 @@ _BYTES = re.compile(r"\bBYTES\b")
 class SqliteEngine(DatabaseEngine):
     """A SQLite file, or a database in memory that lives as long as its one connection.
 
-    Arguments: `database`, `folder` (what a relative file name starts from), `synchronous`,
-    `busy_timeout` (ms), `readers` (threads), `cache_size` (KiB of the writer). The pool's
-    `cp_*` arguments of other engines are ignored.
+    Arguments: `database` (the file), `synchronous`, `busy_timeout` (ms), `readers` (threads),
+    `cache_size` (KiB of the writer). The pool's `cp_*` arguments of other engines are ignored.
     """
 
     name = SQLITE
@@ -71,8 +68,6 @@ class SqliteEngine(DatabaseEngine):
     def __init__(self, args: Mapping[str, Any]) -> None:
         database = str(args.get("database", IN_MEMORY))
         self.single_connection = database == IN_MEMORY
-        if not self.single_connection:
-            database = os.path.join(str(args.get("folder", "")), database)
         self.database = database
         self.writers = 1
         self.readers = int(args.get("readers", READERS))
@@ -86,7 +81,7 @@ class SqliteEngine(DatabaseEngine):
 
     def connect(self, *, read_only: bool) -> sqlite3.Connection:
         """Open the file. The one connection of a database in memory serves reads and writes."""
-        connection = sqlite3.connect(
+        connection: sqlite3.Connection = sqlite3.connect(
             self.database,
             isolation_level=None,
             cached_statements=STATEMENT_CACHE,
@@ -150,6 +145,10 @@ class SqliteEngine(DatabaseEngine):
 
     def is_broken(self, connection: Any, error: BaseException) -> bool:
         """A file does not hang up."""
+        return False
+
+    def can_reconnect(self, error: BaseException) -> bool:
+        """A file that cannot be opened now will not be openable in a second."""
         return False
 
     def convert(self, sql: str) -> str:
