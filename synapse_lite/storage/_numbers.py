@@ -1,0 +1,167 @@
+"""What stands behind the numbers in state groups, kept for the next time.
+
+The tables are read from database threads as well as from the reactor: every operation on them is
+one step of the interpreter, and what they hold never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Generic, TypeVar
+
+import attrs
+
+from ..types.state_map import StateKey
+from .transaction import Transaction
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_KEYS_KEPT = 100_000
+_EVENTS_KEPT = 100_000
+_NUMBERS_PER_STATEMENT = 10_000
+_KEYS_PER_STATEMENT = 5_000
+
+
+class MissingNumberError(Exception):
+    """A state group names a key or an event that the database does not have."""
+
+
+class RecentTable(Generic[K, V]):
+    """A table of unchanging facts that forgets those which were not asked for lately.
+
+    Two dicts: when the younger is full it becomes the elder, and the elder is dropped. What is
+    found in the elder moves to the younger.
+    """
+
+    def __init__(self, entries: int) -> None:
+        self._half = max(1, entries // 2)
+        self._younger: dict[K, V] = {}
+        self._elder: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """The fact, if it is here."""
+        younger = self._younger
+        found = younger.get(key)
+        if found is None:
+            found = self._elder.get(key)
+            if found is not None:
+                younger[key] = found
+        return found
+
+    def put(self, key: K, value: V) -> None:
+        """Note a fact."""
+        if len(self._younger) >= self._half:
+            self._elder, self._younger = self._younger, {}
+        self._younger[key] = value
+
+    def __len__(self) -> int:
+        return len(self._younger) + len(self._elder)
+
+
+@attrs.frozen
+class Learned:
+    """What a transaction has read: keys and event ids by number."""
+
+    keys: dict[int, StateKey] = attrs.Factory(dict)
+    events: dict[int, str] = attrs.Factory(dict)
+
+
+class Numbers:
+    """The numbers of state keys and of events, as far as this process knows them.
+
+    The methods `…_txn` ask the database for the rest, and note it in `learned`, which the caller
+    gives to `learn` in the reactor once the transaction is committed.
+    """
+
+    def __init__(self) -> None:
+        self._key_of: RecentTable[int, StateKey] = RecentTable(_KEYS_KEPT)
+        self._number_of: RecentTable[StateKey, int] = RecentTable(_KEYS_KEPT)
+        self._event_id_of: RecentTable[int, str] = RecentTable(_EVENTS_KEPT)
+
+    def learn(self, learned: Learned) -> None:
+        """Keep what a transaction has read or written."""
+        for number, key in learned.keys.items():
+            self._key_of.put(number, key)
+            self._number_of.put(key, number)
+        for number, event_id in learned.events.items():
+            self._event_id_of.put(number, event_id)
+
+    def number_of(self, key: StateKey) -> int | None:
+        """The number of a key, without asking the database."""
+        return self._number_of.get(key)
+
+    def keys_txn(
+        self, txn: Transaction, numbers: Iterable[int], learned: Learned
+    ) -> dict[int, StateKey]:
+        """Keys by number. Raises MissingNumberError."""
+        found, missing = _known(self._key_of, numbers)
+        for piece in _pieces(missing, _NUMBERS_PER_STATEMENT):
+            condition, args = txn.in_clause("nid", piece)
+            sql = f"SELECT nid, type, state_key FROM state_keys WHERE {condition}"
+            for number, event_type, state_key in txn.query(sql, args):
+                found[number] = learned.keys[number] = (event_type, state_key)
+        return _complete(found, missing, "state keys")
+
+    def event_ids_txn(
+        self, txn: Transaction, numbers: Iterable[int], learned: Learned
+    ) -> dict[int, str]:
+        """Event ids by number. Raises MissingNumberError."""
+        found, missing = _known(self._event_id_of, numbers)
+        for piece in _pieces(missing, _NUMBERS_PER_STATEMENT):
+            condition, args = txn.in_clause("nid", piece)
+            rows = txn.query(f"SELECT nid, event_id FROM events WHERE {condition}", args)
+            found.update(rows)
+            learned.events.update(rows)
+        return _complete(found, missing, "events")
+
+    def numbers_of_keys_txn(
+        self, txn: Transaction, keys: Iterable[StateKey], learned: Learned
+    ) -> dict[StateKey, int]:
+        """Numbers by key. Keys that have never been in a state are left out."""
+        found, missing = _known(self._number_of, keys)
+        for piece in _pieces(missing, _KEYS_PER_STATEMENT):
+            rows = txn.execute_values(
+                "WITH wanted (type, state_key) AS (VALUES ?)"
+                " SELECT nid, type, state_key FROM state_keys JOIN wanted USING (type, state_key)",
+                piece,
+                fetch=True,
+            )
+            for number, event_type, state_key in rows:
+                found[(event_type, state_key)] = number
+                learned.keys[number] = (event_type, state_key)
+        return found
+
+
+def _known(table: RecentTable[K, V], wanted: Iterable[K]) -> tuple[dict[K, V], list[K]]:
+    found: dict[K, V] = {}
+    missing: list[K] = []
+    for key in dict.fromkeys(wanted):
+        value = table.get(key)
+        if value is None:
+            missing.append(key)
+        else:
+            found[key] = value
+    return found, missing
+
+
+def _complete(found: dict[int, V], missing: Collection[int], what: str) -> dict[int, V]:
+    lost = [number for number in missing if number not in found]
+    if lost:
+        raise MissingNumberError(f"{len(lost)} {what} are not in the database, such as {lost[0]}")
+    return found
+
+
+def _pieces(items: list[K], size: int) -> list[list[K]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def used_numbers(deltas: Iterable[Mapping[int, int]]) -> tuple[set[int], set[int]]:
+    """The numbers of keys and of events in deltas."""
+    keys: set[int] = set()
+    events: set[int] = set()
+    for delta in deltas:
+        keys.update(delta)
+        events.update(delta.values())
+    events.discard(0)
+    return keys, events
