@@ -26,8 +26,15 @@ class EventLoader:
         raise NotImplementedError
 
     async def auth_difference(self, state_sets: Sequence[Collection[str]]) -> set[str]:
-        """The events that are in the auth chains of some of the sets of event ids, but not all."""
-        chains = [await self.auth_chain_ids(state_set) for state_set in state_sets]
+        """The events that are in the auth chains of some of the sets of event ids, but not all.
+
+        A set counts as part of its own chain, so that an event that all states have is never in
+        the difference. By the letter of the specification it would not count, but servers must
+        agree, and this is what deployed ones do.
+        """
+        chains = [
+            (await self.auth_chain_ids(state_set)).union(state_set) for state_set in state_sets
+        ]
         return set().union(*chains).difference(set(chains[0]).intersection(*chains))
 
     async def conflicted_subgraph(self, conflicted: Collection[str]) -> set[str]:

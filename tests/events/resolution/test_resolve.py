@@ -169,6 +169,21 @@ class ScenarioTests(ResolutionTestCase):
                 self.assertEqual(("m.x", DAVE) in state, reason is None)
 
 
+class AuthDifferenceTests(ResolutionTestCase):
+    def test_events_of_all_states_are_no_difference(self) -> None:
+        room = started(ROOM_VERSIONS["11"])
+        newest = room.set_levels(users={BOB: 50, CAROL: 50})
+        with Fork(room) as first:
+            room.send(CAROL, "m.room.name", {"name": "x"}, "")
+            banned = room.set_member(ALICE, DAVE, "ban")
+            room.set_member(ALICE, DAVE, "leave")
+        sets = [set(ids(first).values()), set(ids(room.state).values())]
+        loader = MemoryLoader(room.events)
+        difference = self.successResultOf(Deferred.fromCoroutine(loader.auth_difference(sets)))
+        self.assertNotIn(newest.event_id, difference)
+        self.assertIn(banned.event_id, difference)
+
+
 class Version1Tests(ResolutionTestCase):
     version = ROOM_VERSIONS["1"]
 
