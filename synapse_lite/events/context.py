@@ -18,12 +18,12 @@ class EventContext:
 
     Either `state_group_before` names a stored group, or the state is `prev_group` (none for the
     empty state) changed by `delta`, as state resolution found it; then the master stores the
-    group when it persists the event. Workers never store state groups.
+    group when it persists the event; None in `delta` takes a key away. Workers never store groups.
     """
 
     state_group_before: int | None = None
     prev_group: int | None = None
-    delta: Mapping[StateKey, str] | None = None
+    delta: Mapping[StateKey, str | None] | None = None
 
     def to_json(self) -> JsonDict:
         """The context for the send_event call."""
