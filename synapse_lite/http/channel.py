@@ -4,6 +4,9 @@ Twisted renews its idle timeout with every byte, which a client that drips bytes
 connection for ever. Here the head of a request and its body have a deadline each.
 """
 
+# Twisted annotates only parts of its HTTP classes.
+# mypy: disallow-untyped-calls=False
+
 from __future__ import annotations
 
 from typing import Any
@@ -35,7 +38,7 @@ class Channel(HTTPChannel):
     MAX_LENGTH = 16 * 1024
     maxHeaders = 100
     totalHeadersSize = 32 * 1024
-    timeOut: float | None = IDLE_SECONDS
+    timeOut = IDLE_SECONDS
 
     _receiving = False
     _refusing = False
@@ -79,7 +82,7 @@ class Channel(HTTPChannel):
         if self.length != 0 and not self._refusing:
             request: Any = self.requests[-1]
             length = request.max_body_bytes if self.length is None else self.length
-            self.setTimeout(BODY_SECONDS + length / BODY_BYTES_PER_SECOND)
+            self.setTimeout(BODY_SECONDS + length // BODY_BYTES_PER_SECOND)
 
     def allContentReceived(self) -> None:
         """Hand the request over; the connection counts as idle when it is answered."""

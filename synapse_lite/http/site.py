@@ -1,9 +1,13 @@
 """What listens on one port: the endpoints of a listener's resources behind one router."""
 
+# Twisted annotates only parts of its HTTP classes.
+# mypy: disallow-untyped-calls=False
+
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from twisted.internet.interfaces import IAddress
@@ -52,7 +56,7 @@ class Metrics(Servlet):
 class Site(HTTPFactory):
     """Makes the connections of one listener. See `build_site`."""
 
-    protocol = Channel
+    protocol = Channel  # type: ignore[assignment]  # declared as Twisted's wrapper for HTTP/2
     noisy = False
 
     def __init__(
@@ -74,7 +78,7 @@ class Site(HTTPFactory):
         self._date = (-1, b"")
         self.seconds = hs.reactor.seconds
 
-    def buildProtocol(self, addr: IAddress | None) -> Channel:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         """A connection."""
         channel = super().buildProtocol(addr)
         assert isinstance(channel, Channel)

@@ -5,6 +5,9 @@ where they wait. All others run to their end and their answer is dropped: a writ
 with its after-commit effects, and a retry by the client finds it done.
 """
 
+# Twisted annotates only parts of its HTTP classes.
+# mypy: disallow-untyped-calls=False
+
 from __future__ import annotations
 
 import gzip
@@ -65,6 +68,8 @@ class SiteInterface(Protocol):
 class WireRequest(http.Request):
     """Made by the channel when a request line arrives."""
 
+    channel: Any
+
     def __init__(self, channel: Any, queued: object = None) -> None:
         super().__init__(channel)
         self.site: SiteInterface = channel.factory
@@ -84,12 +89,9 @@ class WireRequest(http.Request):
 
     def gotLength(self, length: int | None) -> None:
         """The headers are complete; `length` is that of the body, None when it comes in chunks."""
-        channel: Any = self.channel
-        self.method, self.uri, self.clientproto = (
-            channel._command,
-            channel._path,
-            channel._version,
-        )
+        channel = self.channel
+        self.method, self.uri = channel._command, channel._path
+        self.clientproto = channel._version
         self._started = self.site.seconds()
         path, _, query_string = self.uri.decode("latin-1").partition("?")
         self._text_path, self._query_string = path, query_string
@@ -146,10 +148,7 @@ class WireRequest(http.Request):
 
     def _failed(self, failure: Failure) -> None:
         """Sending broke; the answer may be half written, so the connection is of no more use."""
-        logger.error(
-            "Answer could not be sent",
-            exc_info=(failure.type, failure.value, failure.getTracebackObject()),
-        )
+        logger.error("Answer could not be sent", exc_info=failure.value)
         self.site.running.discard(self)
         self.loseConnection()
 
@@ -270,12 +269,13 @@ class WireRequest(http.Request):
             "!" if self._disconnected else "",
             redact_uri(self.method),
             redact_uri(self.uri),
-            redact_uri(self._user_agent()).replace("%20", " "),
+            self._user_agent(),
         )
 
     def _user_agent(self) -> str:
         values = self._header_values("User-Agent")
-        return values[-1][:256] if values else "-"
+        text = values[-1][:256] if values else "-"
+        return text if text.isprintable() else repr(text)
 
     def _compressed(self, encoded: Encoded) -> Encoded:
         body = encoded.body
