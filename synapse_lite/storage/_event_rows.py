@@ -93,10 +93,38 @@ def relation_of(event: Event) -> Relation | None:
     if not isinstance(relates_to, dict):
         return None
     event_id, rel_type = relates_to.get("event_id"), relates_to.get("rel_type")
-    if not _is_short_text(event_id):
-        return None
-    return Relation(event_id, rel_type if _is_short_text(rel_type) else None)
+    known = _short_text(event_id)
+    return None if known is None else Relation(known, _short_text(rel_type))
 
 
-def _is_short_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_RELATION_LENGTH and "\0" not in value
+def _short_text(value: object) -> str | None:
+    """Text that a column may hold."""
+    if isinstance(value, str) and len(value) <= _MAX_RELATION_LENGTH and "\0" not in value:
+        return value
+    return None
+
+
+def event_nids_txn(txn: Transaction, event_ids: Collection[str]) -> dict[str, int]:
+    """The internal numbers of those of the events that are here."""
+    found: dict[str, int] = {}
+    for piece in chunks(event_ids):
+        condition, args = txn.in_clause("event_id", piece)
+        found.update(txn.query(f"SELECT event_id, nid FROM events WHERE {condition}", args))
+    return found
+
+
+def auth_chain_ids_txn(txn: Transaction, event_ids: Collection[str]) -> set[str]:
+    """The auth events of state events, theirs, and so on, as far as they are here."""
+    found: set[str] = set()
+    for piece in chunks(event_ids):
+        condition, args = txn.in_clause("e.event_id", piece)
+        rows = txn.query(
+            "WITH RECURSIVE chain (nid) AS ("
+            " SELECT a.auth_nid FROM event_auth a JOIN events e ON e.nid = a.nid"
+            f" WHERE {condition}"
+            " UNION SELECT a.auth_nid FROM event_auth a JOIN chain c ON a.nid = c.nid"
+            ") SELECT event_id FROM events JOIN chain USING (nid)",
+            args,
+        )
+        found.update(row[0] for row in rows)
+    return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
 from ..events.event import Event, StateKey
-from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow
+from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow, Stream
 from ..types.state_map import StateMap, size_of
 from ..util.caches.cached import cached, cached_list
 from ._event_rows import chunks
@@ -33,8 +33,10 @@ class StateDelta:
 class CurrentStateWorkerStore(EventsWorkerStore):
     """Reads of the current state, in any process."""
 
-    streams = (CURRENT_STATE_DELTAS,)
-    handles = ((CURRENT_STATE_DELTAS, "_state_row_applied"),)
+    streams: ClassVar[tuple[Stream, ...]] = (CURRENT_STATE_DELTAS,)
+    handles: ClassVar[tuple[tuple[Stream, str], ...]] = (
+        (CURRENT_STATE_DELTAS, "_state_row_applied"),
+    )
 
     def _state_row_applied(self, token: int, row: CurrentStateDeltaRow) -> None:
         change = {(row.type, row.state_key): row.event_id}

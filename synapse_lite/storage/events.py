@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import attrs
 
 from ..api.errors import NotFoundError
 from ..events.event import Event
 from ..server import Homeserver
-from ..streams import BACKFILL, EVENTS, EventRow
+from ..streams import BACKFILL, EVENTS, EventRow, Stream
 from ..util.caches.cached import cached, cached_list
 from ._base import BaseStore
 from ._event_fetcher import EventFetcher
-from ._event_rows import EVENT_ROW_COLUMNS, chunks, event_row, event_weight
+from ._event_rows import (
+    EVENT_ROW_COLUMNS,
+    auth_chain_ids_txn,
+    event_nids_txn,
+    event_row,
+    event_weight,
+)
 from .database import DatabasePool
 from .transaction import Transaction
+
+__all__ = ["EventsWorkerStore", "Head", "RoomHeads", "event_nids_txn"]
 
 
 @attrs.frozen
@@ -66,8 +74,11 @@ class RoomHeads:
 class EventsWorkerStore(BaseStore):
     """Reads of events, in any process."""
 
-    streams = (EVENTS, BACKFILL)
-    handles = ((EVENTS, "_event_row_applied"), (BACKFILL, "_backfill_row_applied"))
+    streams: ClassVar[tuple[Stream, ...]] = (EVENTS, BACKFILL)
+    handles: ClassVar[tuple[tuple[Stream, str], ...]] = (
+        (EVENTS, "_event_row_applied"),
+        (BACKFILL, "_backfill_row_applied"),
+    )
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
@@ -107,6 +118,8 @@ class EventsWorkerStore(BaseStore):
         NotFoundError unless `allow_none`.
         """
         event = await self.get_stored_event(event_id)
+        if event is None:
+            self._forget_missing(event_id)
         if event is not None and (allow_rejected or event.metadata.rejected_reason is None):
             return event
         if not allow_none:
@@ -121,6 +134,9 @@ class EventsWorkerStore(BaseStore):
             return {}
         wanted = list(dict.fromkeys(event_ids))
         found = await self.get_stored_events(wanted)
+        for event_id, event in found.items():
+            if event is None:
+                self._forget_missing(event_id)
         return {
             event_id: event
             for event_id in wanted
@@ -138,6 +154,11 @@ class EventsWorkerStore(BaseStore):
         """The list form of `get_stored_event`."""
         found = await self._fetcher.fetch(event_ids)
         return {event_id: found.get(event_id) for event_id in event_ids}
+
+    def _forget_missing(self, event_id: str) -> None:
+        """An event may come as an outlier, of which no row tells: its absence is not kept."""
+        if self.get_stored_event.peek((event_id,)) is None:
+            self.get_stored_event.invalidate((event_id,))
 
     async def have_events(self, event_ids: Collection[str]) -> set[str]:
         """Those of the ids that are here, also as outliers and rejected events."""
@@ -157,7 +178,30 @@ class EventsWorkerStore(BaseStore):
             if event.metadata.state_group is not None
         }
 
+    async def get_auth_chain_ids(self, event_ids: Collection[str]) -> set[str]:
+        """The auth events of the events, theirs, and so on, as far as they are here.
+
+        An event given is in the answer only if it is in the chain of another.
+        """
+        events = await self.get_events(event_ids, allow_rejected=True)
+        direct = {auth_id for event in events.values() for auth_id in event.auth_event_ids}
+        if not direct:
+            return set()
+        chain = await self.db.read("get_auth_chain_ids", auth_chain_ids_txn, direct)
+        return chain | await self.have_events(direct)
+
     # Rooms
+
+    @cached(max_entries=5_000)
+    async def get_backward_extremities(self, room_id: str) -> Mapping[str, int]:
+        """Events that others of the room follow and that are not here, with a depth nearby."""
+        rows = await self.db.read(
+            "get_backward_extremities",
+            lambda txn: txn.select(
+                "event_backward_extremities", ("event_id", "depth"), room_id=room_id
+            ),
+        )
+        return dict(rows)
 
     @cached(max_entries=20_000)
     async def get_room_heads(self, room_id: str) -> RoomHeads:
@@ -242,12 +286,3 @@ class EventsWorkerStore(BaseStore):
             (-low, -high, limit),
         )
         return [(-row[0], event_row(row[1:])) for row in rows]
-
-
-def event_nids_txn(txn: Transaction, event_ids: Collection[str]) -> Mapping[str, int]:
-    """The internal numbers of those of the events that are here."""
-    found: dict[str, int] = {}
-    for piece in chunks(event_ids):
-        condition, args = txn.in_clause("event_id", piece)
-        found.update(txn.query(f"SELECT event_id, nid FROM events WHERE {condition}", args))
-    return found

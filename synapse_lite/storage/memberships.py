@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
 from ..api.constants import EventTypes, Membership
 from ..server import Homeserver
-from ..streams import CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow, EventRow
+from ..streams import CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow, EventRow, Stream
 from ..types.ids import domain_of
 from ..util.caches.cached import cached
 from ..util.caches.changes import StreamChangeCache
@@ -109,12 +109,14 @@ def _weight(members: RoomMembers) -> int:
 class MembershipsWorkerStore(BaseStore):
     """Reads of memberships, in any process."""
 
-    streams = (EVENTS, CURRENT_STATE_DELTAS)
-    handles = (
+    streams: ClassVar[tuple[Stream, ...]] = (EVENTS, CURRENT_STATE_DELTAS)
+    handles: ClassVar[tuple[tuple[Stream, str], ...]] = (
         (CURRENT_STATE_DELTAS, "_membership_row_applied"),
         (EVENTS, "_outlier_row_applied"),
     )
-    resets = ((CURRENT_STATE_DELTAS, "_membership_changes_reset"),)
+    resets: ClassVar[tuple[tuple[Stream, str], ...]] = (
+        (CURRENT_STATE_DELTAS, "_membership_changes_reset"),
+    )
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
 from ..api.errors import NotFoundError
 from ..events.event import Event
 from ..server import Homeserver
-from ..streams import EVENTS, EventRow
+from ..streams import EVENTS, EventRow, Stream
 from ..types.tokens import RoomToken
 from ._event_rows import chunks
 from ._timeline_rings import TimelineRings
@@ -60,8 +60,8 @@ class _Found:
 class TimelineWorkerStore(EventsWorkerStore):
     """Reads of timelines, in any process. Outliers, rejected and soft-failed events have none."""
 
-    handles = ((EVENTS, "_timeline_row_applied"),)
-    resets = ((EVENTS, "_timelines_reset"),)
+    handles: ClassVar[tuple[tuple[Stream, str], ...]] = ((EVENTS, "_timeline_row_applied"),)
+    resets: ClassVar[tuple[tuple[Stream, str], ...]] = ((EVENTS, "_timelines_reset"),)
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
@@ -132,21 +132,25 @@ class TimelineWorkerStore(EventsWorkerStore):
     def _get_newest_txn(
         txn: Transaction, rooms: Mapping[str, int], high: int, limit: int
     ) -> dict[str, _Found]:
-        newest_first: dict[str, list[str]] = {room_id: [] for room_id in rooms}
+        found: dict[str, list[tuple[int, str]]] = {room_id: [] for room_id in rooms}
         one_room = (
-            "SELECT * FROM (SELECT room_id, event_id FROM events WHERE room_id = ? AND in_timeline"
-            " AND stream_ordering > ? AND stream_ordering <= ?"
+            "SELECT * FROM (SELECT room_id, stream_ordering, event_id FROM events"
+            " WHERE room_id = ? AND in_timeline AND stream_ordering > ? AND stream_ordering <= ?"
             " ORDER BY stream_ordering DESC LIMIT ?) AS newest"
         )
         for piece in chunks(rooms, ROOMS_PER_STATEMENT):
             args: list[Any] = []
             for room_id in piece:
                 args += (room_id, rooms[room_id], high, limit + 1)
-            for room_id, event_id in txn.query(" UNION ALL ".join([one_room] * len(piece)), args):
-                newest_first[room_id].append(event_id)
+            rows = txn.query(" UNION ALL ".join([one_room] * len(piece)), args)
+            for room_id, ordering, event_id in rows:
+                found[room_id].append((ordering, event_id))
         return {
-            room_id: _Found(event_ids[:limit][::-1], len(event_ids) > limit)
-            for room_id, event_ids in newest_first.items()
+            room_id: _Found(
+                [event_id for _, event_id in sorted(events)[max(0, len(events) - limit) :]],
+                len(events) > limit,
+            )
+            for room_id, events in found.items()
         }
 
     async def _slices(

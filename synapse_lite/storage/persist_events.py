@@ -1,0 +1,547 @@
+"""The one place where events are written: a transaction for all that the persist queue holds.
+
+`_persist_events_txn` is a list of steps. Each takes the whole batch and runs statements for many
+rows, so the number of statements does not grow with the batch; a step without work runs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+
+from ..api.constants import EventTypes
+from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow, EventRow
+from ..types.ids import domain_of
+from ._base import MasterStore, declared
+from ._event_rows import chunks, relation_of
+from ._persist_batch import (
+    ClientTxn,
+    EventWrite,
+    FirstEvent,
+    PersistBatch,
+    PersistOutcome,
+    Redaction,
+    RoomWrite,
+    StateChange,
+)
+from .current_state import CurrentStateWorkerStore
+from .events import EventsWorkerStore
+from .state_groups import StateGroupsStore
+from .transaction import Transaction
+
+__all__ = [
+    "ClientTxn",
+    "EventWrite",
+    "FirstEvent",
+    "PersistBatch",
+    "PersistEventsStore",
+    "PersistOutcome",
+    "Redaction",
+    "RoomWrite",
+    "StateChange",
+]
+
+_EVENT_COLUMNS = (
+    "nid",
+    "event_id",
+    "stream_ordering",
+    "room_id",
+    "room_version",
+    "type",
+    "state_key",
+    "sender",
+    "depth",
+    "origin_server_ts",
+    "received_ts",
+    "state_group",
+    "replaces_state",
+    "membership",
+    "redacts",
+    "redacted_by",
+    "relates_to",
+    "rel_type",
+    "contains_url",
+    "outlier",
+    "soft_failed",
+    "rejected_reason",
+    "in_timeline",
+    "out_of_band",
+    "txn_id",
+    "device_id",
+    "json",
+)
+
+_MAX_HEADS_IN_ROW = 20
+"""More heads than this are left out of the stream's row: who needs them reads them."""
+
+
+@attrs.define
+class _Work:
+    """A batch in the transaction.
+
+    `nids` are the internal numbers of all events that the batch names, `outliers` those of its
+    events that are here already as outliers, `redacted_by` the redactions that came before.
+    """
+
+    batch: PersistBatch
+    nids: dict[str, int]
+    outliers: frozenset[str] = frozenset()
+    redacted_by: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def rooms(self) -> Sequence[RoomWrite]:
+        return self.batch.rooms
+
+    def events(self) -> list[EventWrite]:
+        return list(self.batch.events())
+
+
+@attrs.frozen
+class _Known:
+    """An event that is here already."""
+
+    nid: int
+    stream_ordering: int
+    outlier: bool
+
+
+class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroupsStore, MasterStore):
+    """Writes events. Other stores add steps of their own: names of methods (txn, rooms)."""
+
+    persist_steps: ClassVar[tuple[str, ...]] = ()
+
+    async def persist_events(self, batch: PersistBatch) -> PersistOutcome:
+        """Persist the events of several rooms in one transaction.
+
+        Sets their positions. Rooms with repeated events are left out, as the outcome says.
+        """
+        events = list(batch.events())
+        async with self.writing_many(batch.stream, len(events)) as tokens:
+            sign = batch.stream.counter.step
+            for write, token in zip(events, tokens, strict=True):
+                write.event.metadata.stream_ordering = token * sign
+            outcome, redacted_by = await self.db.run(
+                "persist_events", self._persist_events_txn, batch
+            )
+            self._fill_caches(batch, outcome, redacted_by)
+        return outcome
+
+    def _fill_caches(
+        self, batch: PersistBatch, outcome: PersistOutcome, redacted_by: Mapping[str, str]
+    ) -> None:
+        """What was just written needs no reading. Redacted events are read in their new form."""
+        redacted = set(redacted_by)
+        redacted.update(write.redaction.redacts for write in batch.events() if write.redaction)
+        for room in batch.rooms:
+            if room.room_id not in outcome.persisted_rooms:
+                continue
+            for write in room.events:
+                if write.event.event_id not in redacted:
+                    self.get_stored_event.prefill((write.event.event_id,), write.event)
+            for group, state in room.states:
+                self.prefill_state_group(group, state)
+
+    # The transaction
+
+    def _persist_events_txn(
+        self, txn: Transaction, batch: PersistBatch
+    ) -> tuple[PersistOutcome, Mapping[str, str]]:
+        known = self._find_known_txn(txn, batch)
+        repeated = _repeated_events(batch, known) | self._find_repeated_requests_txn(txn, batch)
+        rooms = [
+            room
+            for room in batch.rooms
+            if not any(write.event.event_id in repeated for write in room.events)
+        ]
+        outcome = PersistOutcome(frozenset(room.room_id for room in rooms), repeated)
+        if not rooms:
+            return outcome, {}
+        work = _Work(
+            attrs.evolve(batch, rooms=rooms), {event_id: k.nid for event_id, k in known.items()}
+        )
+        work.outliers = frozenset(
+            write.event.event_id for write in work.events() if write.event.event_id in known
+        )
+        for step in self._steps():
+            step(txn, work)
+        for name in declared(type(self), "persist_steps"):
+            getattr(self, name)(txn, rooms)
+        return outcome, work.redacted_by
+
+    def _steps(self) -> tuple[Callable[[Transaction, _Work], None], ...]:
+        return (
+            self._take_pending_redactions_txn,
+            self._insert_events_txn,
+            self._update_outliers_txn,
+            self._insert_auth_txn,
+            self._insert_groups_txn,
+            self._update_forward_extremities_txn,
+            self._update_backward_extremities_txn,
+            self._redact_txn,
+            self._update_current_state_txn,
+            self._update_local_memberships_txn,
+            self._insert_client_txns_txn,
+            self._note_rows,
+        )
+
+    @staticmethod
+    def _find_known_txn(txn: Transaction, batch: PersistBatch) -> dict[str, _Known]:
+        """What is here of the events of the batch and of those that it needs the numbers of."""
+        wanted = {write.event.event_id for write in batch.events()}
+        for write in batch.events():
+            if write.event.is_state:
+                wanted.update(write.event.auth_event_ids)
+        for room in batch.rooms:
+            for group in room.groups:
+                wanted.update(event_id for event_id in group.delta.values() if event_id is not None)
+        known: dict[str, _Known] = {}
+        for piece in chunks(wanted):
+            condition, args = txn.in_clause("event_id", piece)
+            rows = txn.query(
+                f"SELECT event_id, nid, stream_ordering, outlier FROM events WHERE {condition}",
+                args,
+            )
+            known.update((row[0], _Known(row[1], row[2], bool(row[3]))) for row in rows)
+        return known
+
+    @staticmethod
+    def _find_repeated_requests_txn(txn: Transaction, batch: PersistBatch) -> dict[str, FirstEvent]:
+        """Events whose transaction id has made another event before."""
+        by_txn = {write.txn: write.event.event_id for write in batch.events() if write.txn}
+        rows = txn.execute_values(
+            "WITH wanted (user_id, device_id, room_id, txn_id) AS (VALUES ?)"
+            " SELECT user_id, device_id, room_id, txn_id, event_id, stream_ordering"
+            " FROM event_txn_ids JOIN wanted USING (user_id, device_id, room_id, txn_id)"
+            " JOIN events USING (event_id)",
+            [attrs.astuple(client_txn) for client_txn in by_txn],
+            fetch=True,
+        )
+        return {
+            by_txn[ClientTxn(user_id, device_id, room_id, txn_id)]: FirstEvent(event_id, ordering)
+            for user_id, device_id, room_id, txn_id, event_id, ordering in rows
+        }
+
+    @staticmethod
+    def _take_pending_redactions_txn(txn: Transaction, work: _Work) -> None:
+        """Redactions that came before these events. Events of ours cannot have any."""
+        writes = {
+            write.event.event_id: write.event
+            for write in work.events()
+            if write.in_timeline and not write.is_local
+        }
+        for piece in chunks(writes):
+            condition, args = txn.in_clause("redacts", piece)
+            rows = txn.query(
+                "SELECT redacts, event_id, room_id, sender, any_sender FROM pending_redactions"
+                f" WHERE {condition}",
+                args,
+            )
+            for redacts, event_id, room_id, sender, any_sender in rows:
+                event = writes[redacts]
+                allowed = any_sender or domain_of(sender) == domain_of(event.sender)
+                if allowed and room_id == event.room_id:
+                    work.redacted_by[redacts] = event_id
+            if rows:
+                txn.execute(f"DELETE FROM pending_redactions WHERE {condition}", args)
+
+    def _insert_events_txn(self, txn: Transaction, work: _Work) -> None:
+        rows = []
+        for write in work.events():
+            event_id = write.event.event_id
+            if event_id not in work.outliers:
+                work.nids[event_id] = write.position
+                rows.append(_event_columns(write, work))
+        txn.insert_many("events", _EVENT_COLUMNS, rows)
+
+    def _update_outliers_txn(self, txn: Transaction, work: _Work) -> None:
+        """Events that were outliers become events of the room, at a new position."""
+        changed = [name for name in _EVENT_COLUMNS if name not in ("nid", "event_id")]
+        rows = []
+        for write in work.events():
+            if write.event.event_id in work.outliers:
+                columns = _event_columns(write, work)
+                rows.append((*columns[2:], write.event.event_id))
+                if not write.in_timeline:
+                    # No row of the stream will say that it has changed.
+                    txn.invalidate(self.get_stored_event, (write.event.event_id,))
+        assignments = ", ".join(f"{name} = ?" for name in changed)
+        txn.executemany(f"UPDATE events SET {assignments} WHERE event_id = ?", rows)
+
+    @staticmethod
+    def _insert_auth_txn(txn: Transaction, work: _Work) -> None:
+        rows = [
+            (work.nids[write.event.event_id], work.nids[auth_id])
+            for write in work.events()
+            if write.event.is_state and write.event.event_id not in work.outliers
+            for auth_id in dict.fromkeys(write.event.auth_event_ids)
+            if auth_id in work.nids
+        ]
+        txn.insert_many("event_auth", ("nid", "auth_nid"), rows)
+
+    def _insert_groups_txn(self, txn: Transaction, work: _Work) -> None:
+        groups = [group for room in work.rooms for group in room.groups]
+        if groups:
+            self._insert_state_groups_txn(txn, groups, work.nids)
+
+    @staticmethod
+    def _update_forward_extremities_txn(txn: Transaction, work: _Work) -> None:
+        removed = [event_id for room in work.rooms for event_id in room.removed_heads]
+        for piece in chunks(removed):
+            condition, args = txn.in_clause("event_id", piece)
+            txn.execute(f"DELETE FROM event_forward_extremities WHERE {condition}", args)
+        txn.insert_many(
+            "event_forward_extremities",
+            ("room_id", "event_id"),
+            [(room.room_id, head.event_id) for room in work.rooms for head in room.added_heads],
+        )
+
+    def _update_backward_extremities_txn(self, txn: Transaction, work: _Work) -> None:
+        """Gaps in history that these events fill, and those that they show."""
+        arrived = [
+            write.event.event_id
+            for write in work.events()
+            if not write.is_local and not write.event.metadata.outlier
+        ]
+        for piece in chunks(arrived):
+            condition, args = txn.in_clause("event_id", piece)
+            txn.execute(f"DELETE FROM event_backward_extremities WHERE {condition}", args)
+            if txn.rowcount:
+                for room in work.rooms:
+                    txn.invalidate(self.get_backward_extremities, (room.room_id,))
+        here = set(arrived)
+        missing = {
+            (room.room_id, event_id): write.event.depth
+            for room in work.rooms
+            for write in room.events
+            for event_id in write.missing_prev
+            if event_id not in here
+        }
+        for room_id in {room_id for room_id, _ in missing}:
+            txn.invalidate(self.get_backward_extremities, (room_id,))
+        txn.insert_many(
+            "event_backward_extremities",
+            ("room_id", "event_id", "depth"),
+            [(*key, depth) for key, depth in missing.items()],
+            ignore_conflicts=True,
+        )
+
+    @staticmethod
+    def _redact_txn(txn: Transaction, work: _Work) -> None:
+        redactions = [(write.event, write.redaction) for write in work.events() if write.redaction]
+        txn.executemany(
+            "UPDATE events SET redacted_by = ?"
+            " WHERE event_id = ? AND room_id = ? AND redacted_by IS NULL",
+            [
+                (event.event_id, redaction.redacts, event.room_id)
+                for event, redaction in redactions
+                if redaction.is_here
+            ],
+        )
+        txn.insert_many(
+            "pending_redactions",
+            ("redacts", "event_id", "room_id", "sender", "any_sender"),
+            [
+                (r.redacts, event.event_id, event.room_id, event.sender, r.any_sender)
+                for event, r in redactions
+                if not r.is_here
+            ],
+            ignore_conflicts=True,
+        )
+
+    @staticmethod
+    def _update_current_state_txn(txn: Transaction, work: _Work) -> None:
+        latest = {
+            (room.room_id, change.type, change.state_key): change
+            for room in work.rooms
+            for write in room.events
+            for change in write.state_changes
+        }
+        txn.executemany(
+            "DELETE FROM current_state_events WHERE room_id = ? AND type = ? AND state_key = ?",
+            [key for key, change in latest.items() if change.event_id is None],
+        )
+        txn.upsert_many(
+            "current_state_events",
+            ("room_id", "type", "state_key"),
+            ("event_id", "membership"),
+            [
+                (*key, change.event_id, change.membership)
+                for key, change in latest.items()
+                if change.event_id is not None
+            ],
+        )
+        txn.insert_many(
+            "current_state_delta_stream",
+            (
+                "stream_id",
+                "room_id",
+                "type",
+                "state_key",
+                "event_id",
+                "prev_event_id",
+                "membership",
+            ),
+            [
+                (
+                    write.position,
+                    room.room_id,
+                    change.type,
+                    change.state_key,
+                    change.event_id,
+                    change.prev_event_id,
+                    change.membership,
+                )
+                for room in work.rooms
+                for write in room.events
+                for change in write.state_changes
+            ],
+        )
+
+    def _update_local_memberships_txn(self, txn: Transaction, work: _Work) -> None:
+        changes = [
+            (user_id, write.position, room.room_id, *change)
+            for room in work.rooms
+            for write in room.events
+            for user_id, *change in self._local_changes(write)
+        ]
+        txn.insert_many(
+            "local_membership_changes",
+            ("user_id", "stream_id", "room_id", "membership", "event_id", "sender"),
+            changes,
+        )
+        latest = {(user_id, room_id): change for user_id, _, room_id, *change in changes}
+        positions = {(user_id, room_id): token for user_id, token, room_id, *_ in changes}
+        txn.executemany(
+            "DELETE FROM local_current_membership WHERE user_id = ? AND room_id = ?",
+            [key for key, change in latest.items() if change[0] is None],
+        )
+        txn.upsert_many(
+            "local_current_membership",
+            ("user_id", "room_id"),
+            ("membership", "event_id", "sender", "stream_ordering", "forgotten"),
+            [
+                (*key, *change, positions[key], False)
+                for key, change in latest.items()
+                if change[0] is not None
+            ],
+        )
+
+    def _local_changes(
+        self, write: EventWrite
+    ) -> list[tuple[str, str | None, str | None, str | None]]:
+        """User, membership, event and sender of each change of a user of ours."""
+        event = write.event
+        if write.out_of_band and event.state_key is not None:
+            return [(event.state_key, event.membership, event.event_id, event.sender)]
+        return [
+            (change.state_key, change.membership, change.event_id, change.sender)
+            for change in write.state_changes
+            if change.type == EventTypes.MEMBER and domain_of(change.state_key) == self.server_name
+        ]
+
+    @staticmethod
+    def _insert_client_txns_txn(txn: Transaction, work: _Work) -> None:
+        txn.insert_many(
+            "event_txn_ids",
+            ("user_id", "device_id", "room_id", "txn_id", "event_id", "inserted_ts"),
+            [
+                (*attrs.astuple(write.txn), write.event.event_id, work.batch.received_ts)
+                for write in work.events()
+                if write.txn is not None
+            ],
+        )
+
+    @staticmethod
+    def _note_rows(txn: Transaction, work: _Work) -> None:
+        """The rows of the streams, in the order of their tokens."""
+        stream = work.batch.stream
+        for write in work.events():
+            token = abs(write.position)
+            if write.in_timeline or write.out_of_band:
+                txn.changed(stream, token, _stream_row(write))
+            for change in write.state_changes:
+                row = CurrentStateDeltaRow(
+                    write.event.room_id,
+                    change.type,
+                    change.state_key,
+                    change.event_id,
+                    change.membership,
+                    change.sender,
+                )
+                txn.changed(CURRENT_STATE_DELTAS, token, row)
+
+    # House-keeping
+
+    async def delete_old_client_txns(self, before_ms: int) -> int:
+        """Forget the transaction ids of requests made before a time. Returns how many."""
+        return await self.db.run("delete_old_client_txns", self._delete_client_txns_txn, before_ms)
+
+    @staticmethod
+    def _delete_client_txns_txn(txn: Transaction, before_ms: int) -> int:
+        txn.execute("DELETE FROM event_txn_ids WHERE inserted_ts < ?", (before_ms,))
+        return txn.rowcount
+
+
+def _repeated_events(batch: PersistBatch, known: Mapping[str, _Known]) -> dict[str, FirstEvent]:
+    """Events that are here already. An outlier that comes again with its state is none of them."""
+    return {
+        write.event.event_id: FirstEvent(write.event.event_id, here.stream_ordering)
+        for write in batch.events()
+        if (here := known.get(write.event.event_id)) is not None
+        and (not here.outlier or write.event.metadata.outlier)
+    }
+
+
+def _event_columns(write: EventWrite, work: _Work) -> tuple[Any, ...]:
+    """The values of `_EVENT_COLUMNS`."""
+    event, metadata = write.event, write.event.metadata
+    relation = relation_of(event)
+    return (
+        work.nids[event.event_id],
+        event.event_id,
+        write.position,
+        event.room_id,
+        event.room_version.identifier,
+        event.type,
+        event.state_key,
+        event.sender,
+        event.depth,
+        event.origin_server_ts,
+        work.batch.received_ts,
+        metadata.state_group,
+        metadata.replaces_state,
+        event.membership,
+        event.redacts,
+        work.redacted_by.get(event.event_id),
+        None if relation is None else relation.event_id,
+        None if relation is None else relation.rel_type,
+        isinstance(event.content.get("url"), str),
+        metadata.outlier,
+        metadata.soft_failed,
+        metadata.rejected_reason,
+        write.in_timeline,
+        write.out_of_band,
+        metadata.txn_id,
+        metadata.device_id,
+        event.pdu_json.decode("utf-8"),
+    )
+
+
+def _stream_row(write: EventWrite) -> EventRow:
+    event, heads = write.event, write.heads
+    relation = relation_of(event)
+    if heads is not None and len(heads.heads) > _MAX_HEADS_IN_ROW:
+        heads = None
+    return EventRow(
+        event.event_id,
+        event.room_id,
+        event.type,
+        event.state_key,
+        event.redacts,
+        event.membership,
+        None if relation is None else relation.event_id,
+        None if heads is None else heads.to_row(),
+        event.metadata.outlier,
+    )
