@@ -52,7 +52,13 @@ class Process:
     bindings: Mapping[type, type] = {}
     many: bool = True
     is_master: bool = False
+    roles: tuple[str, ...] = ()
     prepare: Callable[[Homeserver], None] = lambda hs: None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of worker that this process is, as endpoints name them."""
+        return self.roles or (self.name,)
 
     @property
     def app(self) -> str:
@@ -78,6 +84,7 @@ def combine(name: str, purpose: str, roles: tuple[Process, ...]) -> Process:
         duties=_union(role.duties for role in roles),
         bindings=bindings,
         many=all(role.many for role in roles),
+        roles=tuple(role.name for role in roles),
     )
 
 

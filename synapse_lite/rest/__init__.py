@@ -1,0 +1,12 @@
+"""Servlets: parse, call one handler, answer. `SERVLETS` is the one list of all."""
+
+from __future__ import annotations
+
+from ..http.endpoint import Servlet
+from . import admin, client, well_known
+
+SERVLETS: tuple[type[Servlet], ...] = (
+    *client.SERVLETS,
+    *admin.SERVLETS,
+    *well_known.SERVLETS,
+)

@@ -1,0 +1,7 @@
+"""Documents under /.well-known/matrix."""
+
+from __future__ import annotations
+
+from ...http.endpoint import Servlet
+
+SERVLETS: tuple[type[Servlet], ...] = ()

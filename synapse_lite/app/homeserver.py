@@ -1,0 +1,1 @@
+"""The master: the only writer; serves everything, and its workers."""
