@@ -1,0 +1,121 @@
+"""What has changed since a position of a stream, answered without a query."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Hashable
+from typing import Generic, TypeVar
+
+from ..metrics import track_cache
+
+E = TypeVar("E", bound=Hashable)
+
+
+class StreamChangeCache(Generic[E]):
+    """The last position at which each entity (a user, a room) changed.
+
+    Every change after `earliest_known` is in it. Asked about an older position it answers that
+    anything may have changed: it may say "yes" wrongly, never "no". Positions may arrive in any
+    order, and several entities may change at one.
+    """
+
+    def __init__(self, name: str, earliest_known: int, max_entries: int) -> None:
+        self.name = name
+        self.earliest_known = earliest_known
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+        self.size_bytes = 0  # entries are alike: their number says it all
+        self._max_entries = max_entries
+        self._last_change: dict[E, int] = {}
+        self._at: dict[int, set[E]] = {}
+        self._positions: list[int] = []
+        track_cache(self)
+
+    def __len__(self) -> int:
+        return len(self._last_change)
+
+    def entity_changed(self, entity: E, pos: int) -> None:
+        """Note that an entity changed at a position."""
+        if pos <= self.earliest_known:
+            return
+        last = self._last_change.get(entity)
+        if last is not None:
+            if last >= pos:
+                return
+            self._forget(entity, last)
+        self._last_change[entity] = pos
+        entities = self._at.get(pos)
+        if entities is None:
+            self._at[pos] = {entity}
+            insort(self._positions, pos)
+        else:
+            entities.add(entity)
+        while len(self._last_change) > self._max_entries:
+            self._evict_oldest()
+
+    def _forget(self, entity: E, last: int) -> None:
+        entities = self._at[last]
+        entities.discard(entity)
+        if not entities:
+            del self._at[last]
+            del self._positions[bisect_left(self._positions, last)]
+
+    def _evict_oldest(self) -> None:
+        """Forget all that changed at the oldest position, which is the end of what is known."""
+        oldest = self._positions.pop(0)
+        entities = self._at.pop(oldest)
+        for entity in entities:
+            del self._last_change[entity]
+        self.evictions += len(entities)
+        self.earliest_known = oldest
+
+    def _knows(self, pos: int) -> bool:
+        if pos < self.earliest_known:
+            self.misses += 1
+            return False
+        self.hits += 1
+        return True
+
+    def has_changed(self, entity: E, pos: int) -> bool:
+        """Whether the entity may have changed after a position."""
+        if not self._knows(pos):
+            return True
+        last = self._last_change.get(entity)
+        return last is not None and last > pos
+
+    def changed_among(self, entities: Collection[E], pos: int) -> set[E]:
+        """Those of some entities that may have changed after a position."""
+        if not self._knows(pos):
+            return set(entities)
+        if not self._positions or self._positions[-1] <= pos:
+            return set()
+        last_change = self._last_change
+        return {entity for entity in entities if last_change.get(entity, pos) > pos}
+
+    def all_changed_since(self, pos: int) -> list[E] | None:
+        """All that changed after a position, least recently changed first.
+
+        None when the position is older than what is known.
+        """
+        if not self._knows(pos):
+            return None
+        first = bisect_right(self._positions, pos)
+        return [entity for position in self._positions[first:] for entity in self._at[position]]
+
+    def any_changed(self, pos: int) -> bool:
+        """Whether anything may have changed after a position."""
+        if not self._knows(pos):
+            return True
+        return bool(self._positions) and self._positions[-1] > pos
+
+    def latest_change_of(self, entity: E) -> int | None:
+        """Where the entity changed last; None when that was not after `earliest_known`."""
+        return self._last_change.get(entity)
+
+    def reset(self, earliest_known: int) -> None:
+        """Forget everything and know only what comes after a position."""
+        self._last_change.clear()
+        self._at.clear()
+        self._positions.clear()
+        self.earliest_known = earliest_known

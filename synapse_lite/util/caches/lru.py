@@ -1,0 +1,152 @@
+"""A dictionary that forgets what has not been used for longest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable, Iterator
+from typing import Any, Generic, TypeVar
+
+from ..metrics import track_cache
+from .budget import MemoryBudget
+from .missing import MISSING, Missing
+from .sizes import ENTRY_BYTES, estimated_size
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Entry(Generic[V]):
+    """A value in a cache. Awaiting it gives the value at once."""
+
+    __slots__ = ("size", "used", "value")
+
+    def __init__(self, value: V, size: int, used: int) -> None:
+        self.value = value
+        self.size = size
+        self.used = used
+
+    def __await__(self) -> Generator[Any, Any, V]:
+        return self.value
+        yield  # makes this a generator function, the cheapest awaitable
+
+
+class LruCache(Generic[K, V]):
+    """A bounded mapping; reading or writing an entry makes it the most recently used.
+
+    Bounded by `max_entries`, by `max_bytes`, or by the `budget` that it shares with other caches,
+    or by several of them. `size_of` weighs a value in bytes. `on_drop` is called with each key
+    that leaves, for whatever reason.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_entries: int | None = None,
+        max_bytes: int | None = None,
+        size_of: Callable[[V], int] | None = None,
+        budget: MemoryBudget | None = None,
+        on_drop: Callable[[K], None] | None = None,
+    ) -> None:
+        if max_entries is None and max_bytes is None and budget is None:
+            raise ValueError(f"The cache {name} has no bound")
+        self.name = name
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+        self.size_bytes = 0
+        self.entries: OrderedDict[K, Entry[V]] = OrderedDict()
+        self.budget = budget if budget is not None else MemoryBudget(0)
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._size_of: Callable[[V], int] = size_of or estimated_size
+        self._shares_budget = budget is not None
+        self._on_drop = on_drop
+        if budget is not None:
+            budget.join(self)
+        track_cache(self)
+
+    def get(self, key: K) -> V | Missing:
+        """The value, or MISSING; counted as a hit or a miss."""
+        entry = self.entries.get(key)
+        if entry is None:
+            self.misses += 1
+            return MISSING
+        self.hits += 1
+        self.entries.move_to_end(key)
+        entry.used = self.budget.tick
+        return entry.value
+
+    def peek(self, key: K) -> V | Missing:
+        """The value, or MISSING, without any trace of the question."""
+        entry = self.entries.get(key)
+        return MISSING if entry is None else entry.value
+
+    def set(self, key: K, value: V) -> Entry[V]:
+        """Put a value in, evicting others where there is no room."""
+        budget = self.budget
+        budget.tick += 1
+        size = ENTRY_BYTES + self._size_of(value)
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = self.entries[key] = Entry(value, size, budget.tick)
+            self._resize(size)
+        else:
+            self._resize(size - entry.size)
+            entry.value, entry.size, entry.used = value, size, budget.tick
+            self.entries.move_to_end(key)
+        self._make_room()
+        return entry
+
+    def pop(self, key: K) -> V | Missing:
+        """Take a value out; MISSING when it is not there."""
+        entry = self.entries.pop(key, None)
+        if entry is None:
+            return MISSING
+        self._dropped(key, entry)
+        return entry.value
+
+    def clear(self) -> None:
+        """Drop everything."""
+        while self.entries:
+            self._dropped(*self.entries.popitem())
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self.entries
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys, least recently used first."""
+        return iter(self.entries)
+
+    def oldest_use(self) -> int | None:
+        """The tick of the budget at which the first to go was last used; None when empty."""
+        for entry in self.entries.values():
+            return entry.used
+        return None
+
+    def evict_oldest(self) -> None:
+        """Drop the least recently used entry."""
+        self.evictions += 1
+        self._dropped(*self.entries.popitem(last=False))
+
+    def _make_room(self) -> None:
+        if self._max_entries is not None:
+            while len(self.entries) > self._max_entries:
+                self.evict_oldest()
+        if self._max_bytes is not None:
+            while self.size_bytes > self._max_bytes:
+                self.evict_oldest()
+        if self._shares_budget:
+            self.budget.shrink()
+
+    def _dropped(self, key: K, entry: Entry[V]) -> None:
+        self._resize(-entry.size)
+        if self._on_drop is not None:
+            self._on_drop(key)
+
+    def _resize(self, by: int) -> None:
+        self.size_bytes += by
+        self.budget.used += by
