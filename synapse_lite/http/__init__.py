@@ -1,0 +1,1 @@
+"""HTTP: how endpoints are declared and served, and our clients."""

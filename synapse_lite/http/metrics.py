@@ -5,42 +5,24 @@ from __future__ import annotations
 import attrs
 from prometheus_client import Counter, Gauge, Histogram
 
-from ..util.metrics import REGISTRY
+from ..util.metrics import DURATION_BUCKETS, counter, gauge, histogram
 
 _LABELS = ("servlet", "method")
 
-_requests = Counter("synapse_lite_http_requests", "Requests received.", _LABELS, registry=REGISTRY)
-_seconds = Histogram(
-    "synapse_lite_http_response_seconds",
-    "Time from the end of a request until its answer is written.",
+_requests = counter("http_requests", "Requests received.", _LABELS)
+_seconds = histogram(
+    "http_response_seconds",
+    "Time from the headers of a request until its answer is ready.",
     _LABELS,
-    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-    registry=REGISTRY,
+    buckets=(*DURATION_BUCKETS, 30, 60),
 )
-_in_flight = Gauge(
-    "synapse_lite_http_in_flight", "Requests being answered.", _LABELS, registry=REGISTRY
+_in_flight = gauge("http_in_flight", "Requests being answered.", _LABELS)
+_responses = counter("http_responses", "Answers by status.", (*_LABELS, "code"))
+_bytes = counter("http_response_bytes", "Bytes of bodies sent.", _LABELS)
+_db_transactions = counter(
+    "http_db_transactions", "Database transactions run for requests.", _LABELS
 )
-_responses = Counter(
-    "synapse_lite_http_responses",
-    "Answers by status.",
-    (*_LABELS, "code"),
-    registry=REGISTRY,
-)
-_bytes = Counter(
-    "synapse_lite_http_response_bytes", "Bytes of bodies sent.", _LABELS, registry=REGISTRY
-)
-_db_transactions = Counter(
-    "synapse_lite_http_db_transactions",
-    "Database transactions run for requests.",
-    _LABELS,
-    registry=REGISTRY,
-)
-_db_seconds = Counter(
-    "synapse_lite_http_db_seconds",
-    "Time in the database for requests.",
-    _LABELS,
-    registry=REGISTRY,
-)
+_db_seconds = counter("http_db_seconds", "Time in the database for requests.", _LABELS)
 
 _KNOWN_METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 

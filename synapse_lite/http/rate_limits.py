@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..api.errors import LimitExceededError
@@ -40,5 +41,7 @@ class RateLimits:
                 value = getattr(value, attribute, None)
             if not isinstance(value, RateLimit):
                 raise LookupError(f"There is no rate limit {name}")
-            self._limiters[name] = Ratelimiter(self._clock, value.per_second, value.burst_count)
+            self._limiters[name] = Ratelimiter(
+                self._clock, value.per_second, math.ceil(value.burst_count)
+            )
         return self._limiters[name]

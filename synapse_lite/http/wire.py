@@ -10,7 +10,6 @@ with its after-commit effects, and a retry by the client finds it done.
 
 from __future__ import annotations
 
-import gzip
 import ipaddress
 import itertools
 import logging
@@ -24,28 +23,16 @@ from twisted.web import http
 
 from ..api.errors import MatrixError, TooLargeError, UnknownError
 from ..logging import context
-from ..logging.redact import redact_uri
+from .access_log import log_access
 from .answering import Encoded, Route, TranslateError, answer, error_answer
 from .endpoint import DEFAULT_MAX_BODY_BYTES, FileBody, Request
 from .file_sender import FileSender
+from .head import body_length, build_head, compressed, has_body
 from .metrics import EndpointMetrics
 
 logger = logging.getLogger(__name__)
 
-COMPRESS_FROM_BYTES = 1024
-"""Smaller bodies gain nothing from compression."""
-
-_COMPRESS_LEVEL = 4
 _MEMORY_FILE_BYTES = 256 * 1024
-
-_CORS = (
-    b"Access-Control-Allow-Origin: *\r\n"
-    b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n"
-    b"Access-Control-Allow-Headers: X-Requested-With, Content-Type, Authorization\r\n"
-    b"Access-Control-Expose-Headers: Retry-After, ETag\r\n"
-)
-_SERVER = b"Server: synapse_lite\r\n"
-_NO_STORE = b"Cache-Control: no-cache, no-store, must-revalidate\r\n"
 _PREFLIGHT = (("Access-Control-Max-Age", "86400"),)
 
 _request_numbers = itertools.count(1)
@@ -79,6 +66,7 @@ class WireRequest(http.Request):
         self.max_body_bytes = DEFAULT_MAX_BODY_BYTES
         self._chunks: list[bytes] = []
         self._file: IO[bytes] | None = None
+        self._sender: FileSender | None = None
         self._received = 0
         self._refused = False
         self._stopping = False
@@ -132,6 +120,8 @@ class WireRequest(http.Request):
         """The client has gone before it had its answer."""
         super().connectionLost(reason)
         self._close_file()
+        if self._sender is not None:
+            self._sender.stopProducing()
         if self._route is not None and self._route.endpoint.cancellable:
             self._cancel()
 
@@ -214,15 +204,18 @@ class WireRequest(http.Request):
         request_id = f"{route.metrics.method}-{next(_request_numbers)}"
         route.metrics.requests.inc()
         route.metrics.in_flight.inc()
-        with context.bind(request_id=request_id, servlet=route.endpoint.label) as log_context:
-            try:
-                encoded = await answer(route, self._request(), self._parameters)
-            except Exception as error:
-                encoded = self._error_answer(error)
-            encoded = self._compressed(encoded)
-            self._note(encoded, route.metrics, log_context)
-        route.metrics.in_flight.dec()
-        self.site.running.discard(self)
+        try:
+            with context.bind(request_id=request_id, servlet=route.endpoint.label) as log_context:
+                try:
+                    encoded = await answer(route, self._request(), self._parameters)
+                except Exception as error:
+                    encoded = self._error_answer(error)
+                if route.compress:
+                    encoded = compressed(encoded, self._header_values("Accept-Encoding"))
+                self._note(encoded, route.metrics, log_context)
+        finally:
+            route.metrics.in_flight.dec()
+            self.site.running.discard(self)
         # Outside of the log context, because the channel may go on with the next request here.
         self._send(encoded)
 
@@ -245,7 +238,7 @@ class WireRequest(http.Request):
     ) -> None:
         """Count the answer, and write its line in the access log."""
         seconds = self.site.seconds() - self._started
-        size = _length(encoded.body)
+        size = body_length(encoded)
         metrics.seconds.observe(seconds)
         metrics.count_response(encoded.status)
         metrics.bytes_sent.inc(size)
@@ -253,46 +246,20 @@ class WireRequest(http.Request):
             metrics.db_transactions.inc(log_context.db_transactions)
             metrics.db_seconds.inc(log_context.db_time)
         level = logging.DEBUG if self._route and self._route.endpoint.is_probe else logging.INFO
-        if not self.site.access_logger.isEnabledFor(level):
-            return
-        self.site.access_logger.log(
-            level,
-            '%s - {%s} %.3fs db(%d/%d %.3fs) %dB %d%s "%s %s" "%s"',
-            self._client_ip(),
-            log_context.requester or "-",
-            seconds,
-            log_context.db_transactions,
-            log_context.db_statements,
-            log_context.db_time,
-            size,
-            encoded.status,
-            "!" if self._disconnected else "",
-            redact_uri(self.method),
-            redact_uri(self.uri),
-            self._user_agent(),
-        )
-
-    def _user_agent(self) -> str:
-        values = self._header_values("User-Agent")
-        text = values[-1][:256] if values else "-"
-        return text if text.isprintable() else repr(text)
-
-    def _compressed(self, encoded: Encoded) -> Encoded:
-        body = encoded.body
-        if (
-            self._route is None
-            or not self._route.compress
-            or not isinstance(body, bytes)
-            or len(body) < COMPRESS_FROM_BYTES
-            or not encoded.content_type.startswith(("application/json", "text/"))
-            or any(name.lower() == "content-encoding" for name, _ in encoded.headers)
-        ):
-            return encoded
-        headers = (*encoded.headers, ("Vary", "Accept-Encoding"))
-        if _accepts_gzip(self._header_values("Accept-Encoding")):
-            body = gzip.compress(body, _COMPRESS_LEVEL, mtime=0)
-            headers = (*headers, ("Content-Encoding", "gzip"))
-        return Encoded(encoded.status, body, encoded.content_type, headers)
+        if self.site.access_logger.isEnabledFor(level):
+            log_access(
+                self.site.access_logger,
+                level,
+                client_ip=self._client_ip(),
+                seconds=seconds,
+                size=size,
+                status=encoded.status,
+                is_gone=self._disconnected,
+                method=metrics.method,
+                uri=self.uri,
+                user_agent=(self._header_values("User-Agent") or ["-"])[-1],
+                log_context=log_context,
+            )
 
     def _send(self, encoded: Encoded) -> None:
         self._close_file()
@@ -303,8 +270,8 @@ class WireRequest(http.Request):
             return
         self.code = encoded.status
         self.startedWriting = 1
-        head = self._head(encoded)
-        if self.method == b"HEAD" or not _has_body(encoded.status):
+        head = build_head(encoded, date=self.site.date(), keep_alive=self.channel.persistent)
+        if self.method == b"HEAD" or not has_body(encoded.status):
             if isinstance(body, FileBody):
                 body.file.close()
             self.channel.write(head)
@@ -327,53 +294,14 @@ class WireRequest(http.Request):
                 # Fewer bytes than were announced: only closing tells the client.
                 self.loseConnection()
 
-        FileSender(body.file, body.length, self, done).start()
+        self._sender = FileSender(body.file, body.length, self, done)
+        self._sender.start()
 
     def _finish(self) -> None:
         if not self._refused:
             self.finish()
 
-    def _head(self, encoded: Encoded) -> bytes:
-        """Status line and headers. In one piece, which is much cheaper than header objects."""
-        status = encoded.status
-        parts = [
-            b"HTTP/1.1 %d %s\r\n" % (status, http.RESPONSES.get(status, b"Unknown")),
-            _SERVER,
-            self.site.date(),
-            _CORS,
-        ]
-        names = set()
-        for name, value in encoded.headers:
-            names.add(name.lower())
-            parts.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
-        if _has_body(status):
-            parts.append(b"Content-Length: %d\r\n" % _length(encoded.body))
-            if encoded.content_type:
-                parts.append(b"Content-Type: %s\r\n" % encoded.content_type.encode("latin-1"))
-            if "cache-control" not in names:
-                parts.append(_NO_STORE)
-        if not self.channel.persistent:
-            parts.append(b"Connection: close\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
-
     def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _length(body: bytes | FileBody) -> int:
-    return len(body) if isinstance(body, bytes) else body.length
-
-
-def _has_body(status: int) -> bool:
-    return status not in (204, 304)
-
-
-def _accepts_gzip(values: list[str]) -> bool:
-    for item in ",".join(values).split(","):
-        coding, _, quality = item.partition(";")
-        if coding.strip().lower() in ("gzip", "*"):
-            return quality.replace(" ", "").lower() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock as FakeReactor
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.api.errors import (
@@ -18,6 +19,7 @@ from synapse_lite.api.errors import (
 )
 from synapse_lite.api.urls import ADMIN_V1, CLIENT, CLIENT_V1, FEDERATION_V1, REPLICATION
 from synapse_lite.http.endpoint import Auth, FileBody, Request, Response, Servlet, endpoint
+from synapse_lite.http.file_sender import FileSender
 from synapse_lite.logging import context
 from synapse_lite.server import Homeserver
 from synapse_lite.types.requester import Requester
@@ -158,6 +160,14 @@ class Upload(Servlet):
     async def answer(self, request: Request) -> JsonDict:
         assert request.body_file is not None
         return {"length": len(request.body_file.read()), "body": len(request.body)}
+
+
+class PausingTransport(StringTransport):
+    """Has enough after every piece."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.producer.pauseProducing()
 
 
 def get(servlet: type[Servlet], path: str, **arguments: Any) -> Answer:
@@ -427,6 +437,22 @@ class AnswerTests(TestCase):
         self.assertIsNone(connection.answer())
         self.assertFalse(connection.is_open)
 
+    def test_file_is_closed_when_the_client_goes_away(self) -> None:
+        file = io.BytesIO(b"f" * 300_000)
+        sent: list[int] = []
+        transport = StringTransport()
+        sender = FileSender(file, 300_000, transport, sent.append)
+        sender.start()
+        self.assertEqual((sent, len(transport.value())), ([300_000], 300_000))
+
+        file = io.BytesIO(b"f" * 300_000)
+        sender = FileSender(file, 300_000, PausingTransport(), sent.append)
+        sender.start()
+        self.assertFalse(file.closed)
+        sender.stopProducing()
+        self.assertTrue(file.closed)
+        self.assertEqual(sent[1:], [64 * 1024])
+
     def test_header_injection(self) -> None:
         with self.assertLogs("synapse_lite.http", "ERROR"):
             answer = self.answer("split")
@@ -631,6 +657,14 @@ class AccessLogTests(TestCase):
         self.assertIn(f'200 "GET {V3}/user?access_token=<redacted>"', line)
         self.assertNotIn("user-token", line)
         self.assertNotIn("\x1b", line)
+
+    def test_client_that_has_gone(self) -> None:
+        site = make_site(Write)
+        connection = start_request(site, "PUT", f"{V3}/write")
+        connection.disconnect()
+        with self.assertLogs("synapse_lite.access.http.8008", "INFO") as logs:
+            Write.waiting[-1].callback(None)
+        self.assertIn(" 200! ", logs.records[0].getMessage())
 
     def test_probes_are_quiet(self) -> None:
         with self.assertNoLogs("synapse_lite.access.http.8008", "INFO"):
