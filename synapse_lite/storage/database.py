@@ -8,10 +8,11 @@ after the commit and before the caller goes on, even if the caller has meanwhile
 from __future__ import annotations
 
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -35,6 +36,13 @@ CONFLICT_PAUSES = (0.0, 0.02, 0.1, 0.4, 1.0)
 
 RECONNECT_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds before the second and later attempts when the connection was lost."""
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long the reactor may keep the interpreter from a waiting database thread.
+
+Measured with a reactor that is busy in pieces of 2 ms: a trivial read takes 65 ms with Python's
+default of 5 ms, and 2 ms with this value; the CPU time of a read is the same.
+"""
 
 SLOW_SECONDS = 0.5
 """Transactions that run for longer are logged."""
@@ -136,7 +144,8 @@ class DatabasePool:
         return await self._perform(name, lambda txn: fn(txn, *args, **kw), read_only=True)
 
     def start(self) -> None:
-        """Nothing to start: threads and connections come with the first work."""
+        """Tune the interpreter for database threads; these come with the first work."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_SECONDS))
 
     async def stop(self) -> None:
         """Finish the queued work and close the connections."""

@@ -13,6 +13,7 @@ import attrs
 from ..util.clock import Clock, Repeating
 from ..util.json import JsonDict, decode_stored_json, encode_json_text
 from .database import DatabasePool
+from .engines import Row
 from .processes import ProcessIdentity
 from .transaction import Transaction
 
@@ -129,7 +130,10 @@ class Heart:
 async def get_heartbeats(db: DatabasePool) -> list[ProcessHeartbeat]:
     """What every process has last said, by name."""
     rows = await db.read("get_heartbeats", lambda txn: txn.select("process_heartbeats", _COLUMNS))
-    return [
-        ProcessHeartbeat(*row[:7], tuple(decode_stored_json(row[7])), decode_stored_json(row[8]))
-        for row in sorted(rows)
-    ]
+    return [_heartbeat_of(row) for row in sorted(rows)]
+
+
+def _heartbeat_of(row: Row) -> ProcessHeartbeat:
+    *plain, addresses, lag = row
+    values = (*plain, tuple(decode_stored_json(addresses)), decode_stored_json(lag))
+    return ProcessHeartbeat(*values)

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from synapse_lite.logging.context import bind
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.engines import SqliteEngine
 from synapse_lite.storage.errors import ConflictError, DatabaseUnavailableError
@@ -270,6 +271,12 @@ class EveryDatabase(DatabaseCase):
             ["INSERT INTO things (id) VALUES (?)", "SELECT id, name FROM things ORDER BY id"],
         )
         self.assertEqual(self.db.timings["names"].transactions, 1)
+
+    async def test_work_is_charged_to_the_log_context(self) -> None:
+        with bind(request_id="r") as context:
+            await self.db.read("one", lambda txn: (txn.query("SELECT 1"), txn.query("SELECT 2")))
+        self.assertEqual((context.db_transactions, context.db_statements), (1, 2))
+        self.assertGreater(context.db_time, 0)
 
     async def test_sharing_pools_see_one_database_and_have_their_own_hooks(self) -> None:
         seen: list[Any] = []

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from ...config.database import DatabaseConfig
-from ._base import POSTGRES, SQLITE, DatabaseEngine
+from ._base import POSTGRES, SQLITE, DatabaseEngine, Row
 from .postgres import PostgresEngine
 from .sqlite import SqliteEngine
+
+__all__ = [
+    "POSTGRES",
+    "SQLITE",
+    "DatabaseEngine",
+    "PostgresEngine",
+    "Row",
+    "SqliteEngine",
+    "create_engine",
+]
 
 _ENGINES: dict[str, type[SqliteEngine] | type[PostgresEngine]] = {
     SQLITE: SqliteEngine,

@@ -112,7 +112,8 @@ class SqliteEngine(DatabaseEngine):
     def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
         """Take the write lock at once: a lock taken later could not be waited for."""
         if self.single_connection:
-            connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
         elif not read_only:
             level = "NORMAL" if relaxed and self._synchronous != "OFF" else self._synchronous
             connection.execute(f"PRAGMA synchronous = {level}")
@@ -122,11 +123,17 @@ class SqliteEngine(DatabaseEngine):
     def commit(self, connection: Any) -> None:
         """One fsync of the log, unless relaxed."""
         connection.execute("COMMIT")
+        self._end_read(connection)
 
     def rollback(self, connection: Any) -> None:
         """SQLite ends the transaction by itself after some errors."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        self._end_read(connection)
+
+    def _end_read(self, connection: Any) -> None:
+        if self.single_connection:
+            connection.execute("PRAGMA query_only = OFF")
 
     def close(self, connection: Any) -> None:
         """Close the file."""
