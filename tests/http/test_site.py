@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -167,6 +168,7 @@ class PausingTransport(StringTransport):
 
     def write(self, data: bytes) -> None:
         super().write(data)
+        assert self.producer is not None
         self.producer.pauseProducing()
 
 
@@ -346,12 +348,12 @@ class LimitTests(TestCase):
 
 
 class ErrorTests(TestCase):
-    def fail(self, error: Exception, **arguments: Any) -> Answer:
+    def failing(self, error: Exception, **arguments: Any) -> Answer:
         Fails.error = error
         return make_request(make_site(Fails, **arguments), "GET", f"{V3}/fail")
 
     def test_matrix_error(self) -> None:
-        answer = self.fail(NotFoundError("No such thing", extra={"more": 1}))
+        answer = self.failing(NotFoundError("No such thing", extra={"more": 1}))
         self.assertEqual(answer.status, 404)
         self.assertEqual(
             answer.json, {"errcode": "M_NOT_FOUND", "error": "No such thing", "more": 1}
@@ -359,16 +361,16 @@ class ErrorTests(TestCase):
 
     def test_interactive_auth(self) -> None:
         body = {"flows": [{"stages": ["m.login.password"]}], "session": "s", "params": {}}
-        answer = self.fail(InteractiveAuthError(body))
+        answer = self.failing(InteractiveAuthError(body))
         self.assertEqual((answer.status, answer.json), (401, body))
 
     def test_limit(self) -> None:
-        answer = self.fail(LimitExceededError(retry_after_ms=1001))
+        answer = self.failing(LimitExceededError(retry_after_ms=1001))
         self.assertEqual(answer.headers["retry-after"], "2")
 
     def test_unknown_error_says_nothing_outside_and_all_inside(self) -> None:
         with self.assertLogs("synapse_lite.http", "ERROR") as logs:
-            answer = self.fail(RuntimeError("the password is hunter2"))
+            answer = self.failing(RuntimeError("the password is hunter2"))
         self.assertEqual(answer.status, 500)
         self.assertEqual(answer.json, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
         self.assertEqual(len(logs.records), 1)
@@ -384,7 +386,7 @@ class ErrorTests(TestCase):
             return MatrixError("Busy", status=503) if isinstance(error, DatabaseAway) else None
 
         with self.assertLogs("synapse_lite.http", "WARNING") as logs:
-            answer = self.fail(DatabaseAway(), translate_error=translate)
+            answer = self.failing(DatabaseAway(), translate_error=translate)
         self.assertEqual(answer.status, 503)
         self.assertIsNone(logs.records[0].exc_info)
 
@@ -407,7 +409,9 @@ class ErrorTests(TestCase):
 
 
 class AnswerTests(TestCase):
-    def answer(self, kind: str, compress: bool = True, **headers: str) -> Answer:
+    def answer(
+        self, kind: str, compress: bool = True, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         site = make_site(Answers, compress=compress)
         return make_request(site, "GET", f"{V3}/answers/{kind}", headers=headers)
 
@@ -460,7 +464,7 @@ class AnswerTests(TestCase):
         self.assertNotIn("x-evil", answer.headers)
 
     def test_gzip(self) -> None:
-        answer = self.answer("text", **{"Accept-Encoding": "br, gzip;q=0.8"})
+        answer = self.answer("text", headers={"Accept-Encoding": "br, gzip;q=0.8"})
         self.assertEqual(answer.headers["content-encoding"], "gzip")
         self.assertEqual(answer.headers["vary"], "Accept-Encoding")
         self.assertEqual(gzip.decompress(answer.body), b"t" * 3000)
@@ -474,7 +478,7 @@ class AnswerTests(TestCase):
             ("bytes", True, "gzip"),
             ("image", True, "gzip"),
         ):
-            answer = self.answer(kind, compress, **{"Accept-Encoding": accepted})
+            answer = self.answer(kind, compress, headers={"Accept-Encoding": accepted})
             self.assertNotIn("content-encoding", answer.headers)
 
 
