@@ -65,13 +65,20 @@ class StateMap(Mapping[StateKey, str]):
         Takes time in proportion to the overlay, which stays near the square root of the base:
         copying overlays and making a new base now and then cost about the same in the long run.
         """
-        if not delta:
+        growth = 0
+        effective: dict[StateKey, str | None] = {}
+        for key, event_id in delta.items():
+            before = self.get(key)
+            if event_id != before:
+                effective[key] = event_id
+                growth += (event_id is not None) - (before is not None)
+        if not effective:
             return self
         changed = StateMap.__new__(StateMap)
         changed._base = self._base
         changed._base_entries = self._base_entries
-        changed._overlay = {**self._overlay, **delta}
-        changed._entries = self._entries + self._growth(delta)
+        changed._overlay = {**self._overlay, **effective}
+        changed._entries = self._entries + growth
         if len(changed._overlay) > _bound(self._base_entries):
             changed._set_base(_merged(changed._base, changed._overlay))
         else:
@@ -79,12 +86,6 @@ class StateMap(Mapping[StateKey, str]):
             changed._sharers[0] += 1
             changed._turn = changed._sharers[0]
         return changed
-
-    def _growth(self, delta: Mapping[StateKey, str | None]) -> int:
-        growth = 0
-        for key, event_id in delta.items():
-            growth += (event_id is not None) - (self.get(key) is not None)
-        return growth
 
     def changes_since(self, older: StateMap) -> dict[StateKey, str | None]:
         """What `older.with_changes` needs to become this map; None for what went away.

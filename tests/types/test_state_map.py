@@ -90,6 +90,8 @@ class StateMapTests(TestCase):
     def test_nothing_changed_is_the_same_map(self) -> None:
         state = members(3)
         self.assertIs(state.with_changes({}), state)
+        same: dict[StateKey, str | None] = {("m.room.member", "@u1:x"): "$join1", ("x", ""): None}
+        self.assertIs(state.with_changes(same), state)
 
     def test_thousands_of_states_of_a_large_room_share_their_bulk(self) -> None:
         state = members(10_000)
