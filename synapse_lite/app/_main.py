@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 
 from ..config import Config, ConfigError, read_config
+from ..config.worker import MASTER_APP
 from ..logging.setup import LoggingSetupError, reopen_log_files, setup_logging
 from ..server import WiringError
 from ..storage.errors import StoreError
@@ -37,16 +38,24 @@ SWITCH_INTERVAL_SECONDS = 0.005
 
 
 def main(
-    choose: Callable[[Config], Process], arguments: list[str] | None = None
+    process: Process | Callable[[Config], Process], arguments: list[str] | None = None
 ) -> None:
-    """Run a process until it is told to stop. `choose` says which, given the configuration."""
+    """Run a process until it is told to stop; a function says which, given the configuration."""
     options = _parse(arguments)
     try:
         config = read_config(options.config)
-        process = choose(config)
+        chosen = process if isinstance(process, Process) else process(config)
+        _check_app(chosen, config)
     except (ConfigError, StartError) as error:
         sys.exit(str(error))
-    _Main(process, config, daemonize=options.daemonize).run()
+    _Main(chosen, config, daemonize=options.daemonize).run()
+
+
+def _check_app(process: Process, config: Config) -> None:
+    """Refuse to start one kind of process with the configuration of another."""
+    expected = config.worker.app or MASTER_APP
+    if process.app != expected:
+        raise StartError(f"worker_app: the configuration is for {expected}, this is {process.app}")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

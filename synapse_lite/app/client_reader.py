@@ -1,0 +1,38 @@
+"""The client_reader: answers what clients only read: state, history, profiles, lists of rooms."""
+
+from __future__ import annotations
+
+from ..handlers.auth import AccountAuthenticator
+from ..http.authenticator import Authenticator
+from ..replication.send_event import EventSink, MasterEventSink
+from ..storage._base import FollowerStore
+from ..storage.current_state import CurrentStateWorkerStore
+from ..storage.events import EventsWorkerStore
+from ..storage.memberships import MembershipsWorkerStore
+from ..storage.state_groups import StateGroupsWorkerStore
+from ..storage.timeline import TimelineWorkerStore
+from ._main import main
+from ._process import Process
+
+
+class ClientReaderStore(
+    CurrentStateWorkerStore,
+    TimelineWorkerStore,
+    MembershipsWorkerStore,
+    StateGroupsWorkerStore,
+    EventsWorkerStore,
+    FollowerStore,
+):
+    """What the client_reader reads."""
+
+
+CLIENT_READER = Process(
+    name="client_reader",
+    purpose="Answers what clients only read: state, history, profiles, lists of rooms.",
+    store=ClientReaderStore,
+    resources=("client", "metrics", "health"),
+    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+)
+
+if __name__ == "__main__":
+    main(CLIENT_READER)

@@ -1,0 +1,38 @@
+"""The event_creator: creates events for clients; the master persists them."""
+
+from __future__ import annotations
+
+from ..handlers.auth import AccountAuthenticator
+from ..http.authenticator import Authenticator
+from ..replication.send_event import EventSink, MasterEventSink
+from ..storage._base import FollowerStore
+from ..storage.current_state import CurrentStateWorkerStore
+from ..storage.events import EventsWorkerStore
+from ..storage.memberships import MembershipsWorkerStore
+from ..storage.state_groups import StateGroupsWorkerStore
+from ..storage.timeline import TimelineWorkerStore
+from ._main import main
+from ._process import Process
+
+
+class EventCreatorStore(
+    CurrentStateWorkerStore,
+    TimelineWorkerStore,
+    MembershipsWorkerStore,
+    StateGroupsWorkerStore,
+    EventsWorkerStore,
+    FollowerStore,
+):
+    """What the event_creator reads."""
+
+
+EVENT_CREATOR = Process(
+    name="event_creator",
+    purpose="Creates events for clients; the master persists them.",
+    store=EventCreatorStore,
+    resources=("client", "metrics", "health"),
+    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+)
+
+if __name__ == "__main__":
+    main(EVENT_CREATOR)

@@ -1,0 +1,38 @@
+"""The synchrotron: answers /sync."""
+
+from __future__ import annotations
+
+from ..handlers.auth import AccountAuthenticator
+from ..http.authenticator import Authenticator
+from ..replication.send_event import EventSink, MasterEventSink
+from ..storage._base import FollowerStore
+from ..storage.current_state import CurrentStateWorkerStore
+from ..storage.events import EventsWorkerStore
+from ..storage.memberships import MembershipsWorkerStore
+from ..storage.state_groups import StateGroupsWorkerStore
+from ..storage.timeline import TimelineWorkerStore
+from ._main import main
+from ._process import Process
+
+
+class SynchrotronStore(
+    CurrentStateWorkerStore,
+    TimelineWorkerStore,
+    MembershipsWorkerStore,
+    StateGroupsWorkerStore,
+    EventsWorkerStore,
+    FollowerStore,
+):
+    """What the synchrotron reads."""
+
+
+SYNCHROTRON = Process(
+    name="synchrotron",
+    purpose="Answers /sync.",
+    store=SynchrotronStore,
+    resources=("client", "metrics", "health"),
+    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+)
+
+if __name__ == "__main__":
+    main(SYNCHROTRON)

@@ -1,0 +1,15 @@
+"""The table of processes: the one list of what kinds there are."""
+
+from __future__ import annotations
+
+from .client_reader import CLIENT_READER
+from .event_creator import EVENT_CREATOR
+from .homeserver import MASTER
+from .synchrotron import SYNCHROTRON
+
+WORKERS = (CLIENT_READER, EVENT_CREATOR, SYNCHROTRON)
+"""Kinds of worker; a generic_worker combines some of them."""
+
+PROCESSES = (MASTER, *WORKERS)
+
+__all__ = ["MASTER", "PROCESSES", "WORKERS"]

@@ -1,0 +1,25 @@
+"""The master's store: every area, with its writes."""
+
+from __future__ import annotations
+
+from ._base import MasterStore
+from .current_state import CurrentStateWorkerStore
+from .events import EventsWorkerStore
+from .memberships import MembershipsStore
+from .persist_events import PersistEventsStore
+from .rooms import RoomsStore
+from .state_groups import StateGroupsStore
+from .timeline import TimelineWorkerStore
+
+
+class DataStore(
+    PersistEventsStore,
+    RoomsStore,
+    MembershipsStore,
+    CurrentStateWorkerStore,
+    TimelineWorkerStore,
+    EventsWorkerStore,
+    StateGroupsStore,
+    MasterStore,
+):
+    """Everything."""
