@@ -19,7 +19,8 @@ from ..storage.events import EventsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..types.state_map import EMPTY_STATE, StateKey, StateMap
 from ..util.async_helpers import SharedCall
-from ..util.caches.lru import LruCache, Missing
+from ..util.caches.lru import LruCache
+from ..util.caches.missing import Missing
 from .loader import StoreEventLoader
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,5 @@
 -- The state of rooms after each event. Types, state keys and event ids are numbers here, and a
--- state group is one row: see docs/decisions/state-groups.md for why it looks as it does.
+-- state group is one row: see docs/decisions/0008-state-groups.md for why it looks as it does.
 
 -- The pairs of event type and state key that have ever been in a state, as numbers.
 CREATE TABLE state_keys (
