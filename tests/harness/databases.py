@@ -19,8 +19,9 @@ from twisted.internet.task import Clock as FakeReactor
 from twisted.trial.unittest import SkipTest, TestCase
 
 from synapse_lite.storage.database import DatabasePool
-from synapse_lite.storage.engines import DatabaseEngine, PostgresEngine, SqliteEngine
-from synapse_lite.storage.engines.sqlite import IN_MEMORY
+from synapse_lite.storage.engines import DatabaseEngine
+from synapse_lite.storage.engines.postgres import PostgresEngine
+from synapse_lite.storage.engines.sqlite import IN_MEMORY, SqliteEngine
 from synapse_lite.storage.schema.prepare import prepare_core
 from synapse_lite.util.clock import Clock
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_lite.logging.context import bind
 from synapse_lite.storage.database import DatabasePool
-from synapse_lite.storage.engines import SqliteEngine
+from synapse_lite.storage.engines.sqlite import SqliteEngine
 from synapse_lite.storage.errors import ConflictError, DatabaseUnavailableError
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import RECEIPTS

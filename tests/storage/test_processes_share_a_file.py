@@ -21,7 +21,7 @@ ROWS = 20
 READER = """
 import sys
 from synapse_lite.storage._sessions import Session
-from synapse_lite.storage.engines import SqliteEngine
+from synapse_lite.storage.engines.sqlite import SqliteEngine
 
 session = Session(SqliteEngine({"database": sys.argv[1]}), read_only=True)
 engine, connection = session.engine, session.connection()
@@ -109,7 +109,7 @@ class TestProcessesShareAFile(FileDatabase):
         writer = """
 import os, signal, sys
 from synapse_lite.storage._sessions import Session
-from synapse_lite.storage.engines import SqliteEngine
+from synapse_lite.storage.engines.sqlite import SqliteEngine
 
 session = Session(SqliteEngine({"database": sys.argv[1]}), read_only=False)
 engine, connection = session.engine, session.connection()

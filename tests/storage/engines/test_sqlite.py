@@ -6,8 +6,8 @@ import sqlite3
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.storage.engines import SqliteEngine
 from synapse_lite.storage.engines._base import with_values_mark
+from synapse_lite.storage.engines.sqlite import SqliteEngine
 
 
 class TestSqliteEngine(TestCase):

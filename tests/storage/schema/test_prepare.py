@@ -10,7 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from synapse_lite.storage.database import DatabasePool
-from synapse_lite.storage.engines import PostgresEngine
+from synapse_lite.storage.engines.postgres import PostgresEngine
 from synapse_lite.storage.errors import DatabaseNotReadyError, WrongDatabaseError
 from synapse_lite.storage.schema.prepare import (
     SCHEMA,
