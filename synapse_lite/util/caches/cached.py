@@ -125,7 +125,6 @@ class CachedMethod(Generic[P, T]):
             on_drop=self._forget_branches if self._has_branches else None,
         )
         self._find = self._lru.entries.get
-        self._make_newest = self._lru.entries.move_to_end
 
     @property
     def _has_branches(self) -> bool:
@@ -140,7 +139,6 @@ class CachedMethod(Generic[P, T]):
         entry = self._find(key)
         if entry is not None:
             self._lru.hits += 1
-            self._make_newest(key)
             entry.used = self._budget.tick
             return entry
         self._lru.misses += 1

@@ -1,4 +1,8 @@
-"""A dictionary that forgets what has not been used for longest."""
+"""A dictionary that forgets what has not been used for longest.
+
+Using an entry only notes when: the entry gets its new place when it would have been the next to
+go. That makes use cheap, and the order among entries nearly that of use ("second chance").
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,18 @@ V = TypeVar("V")
 
 
 class Entry(Generic[V]):
-    """A value in a cache. Awaiting it gives the value at once."""
+    """A value in a cache. Awaiting it gives the value at once.
 
-    __slots__ = ("size", "used", "value")
+    `used` and `placed` are ticks of the budget: of the last use, and of the use that the entry's
+    place in the order stands for.
+    """
+
+    __slots__ = ("placed", "size", "used", "value")
 
     def __init__(self, value: V, size: int, used: int) -> None:
         self.value = value
         self.size = size
-        self.used = used
+        self.used = self.placed = used
 
     def __await__(self) -> Generator[Any, Any, V]:
         return self.value
@@ -31,7 +39,7 @@ class Entry(Generic[V]):
 
 
 class LruCache(Generic[K, V]):
-    """A bounded mapping; reading or writing an entry makes it the most recently used.
+    """A bounded mapping.
 
     Bounded by `max_entries`, by `max_bytes`, or by the `budget` that it shares with other caches,
     or by several of them. `size_of` weighs a value in bytes. `on_drop` is called with each key
@@ -73,7 +81,6 @@ class LruCache(Generic[K, V]):
             self.misses += 1
             return MISSING
         self.hits += 1
-        self.entries.move_to_end(key)
         entry.used = self.budget.tick
         return entry.value
 
@@ -85,7 +92,6 @@ class LruCache(Generic[K, V]):
     def set(self, key: K, value: V) -> Entry[V]:
         """Put a value in, evicting others where there is no room."""
         budget = self.budget
-        budget.tick += 1
         size = ENTRY_BYTES + self._size_of(value)
         entry = self.entries.get(key)
         if entry is None:
@@ -93,8 +99,10 @@ class LruCache(Generic[K, V]):
             self._resize(size)
         else:
             self._resize(size - entry.size)
-            entry.value, entry.size, entry.used = value, size, budget.tick
+            entry.value, entry.size = value, size
+            entry.used = entry.placed = budget.tick
             self.entries.move_to_end(key)
+        budget.tick += 1  # so that a use from here on is later than this
         self._make_room()
         return entry
 
@@ -118,17 +126,22 @@ class LruCache(Generic[K, V]):
         return key in self.entries
 
     def __iter__(self) -> Iterator[K]:
-        """The keys, least recently used first."""
+        """The keys."""
         return iter(self.entries)
 
     def oldest_use(self) -> int | None:
         """The tick of the budget at which the first to go was last used; None when empty."""
-        for entry in self.entries.values():
-            return entry.used
+        while self.entries:
+            key, entry = next(iter(self.entries.items()))
+            if entry.used == entry.placed:
+                return entry.used
+            entry.placed = entry.used
+            self.entries.move_to_end(key)
         return None
 
     def evict_oldest(self) -> None:
-        """Drop the least recently used entry."""
+        """Drop the entry that was not used for longest."""
+        self.oldest_use()
         self.evictions += 1
         self._dropped(*self.entries.popitem(last=False))
 
