@@ -134,14 +134,14 @@ class EventsWorkerStore(BaseStore):
             return {}
         wanted = list(dict.fromkeys(event_ids))
         found = await self.get_stored_events(wanted)
-        for event_id, event in found.items():
-            if event is None:
+        for event_id in wanted:
+            if event_id not in found:
                 self._forget_missing(event_id)
         return {
-            event_id: event
+            event_id: found[event_id]
             for event_id in wanted
-            if (event := found.get(event_id)) is not None
-            and (allow_rejected or event.metadata.rejected_reason is None)
+            if event_id in found
+            and (allow_rejected or found[event_id].metadata.rejected_reason is None)
         }
 
     @cached(key=("event_id",), max_entries=200_000, size_of=event_weight)
@@ -150,10 +150,9 @@ class EventsWorkerStore(BaseStore):
         return (await self._fetcher.fetch((event_id,))).get(event_id)
 
     @cached_list(cached_method_name="get_stored_event", list_name="event_ids")
-    async def get_stored_events(self, event_ids: Collection[str]) -> dict[str, Event | None]:
+    async def get_stored_events(self, event_ids: Collection[str]) -> Mapping[str, Event]:
         """The list form of `get_stored_event`."""
-        found = await self._fetcher.fetch(event_ids)
-        return {event_id: found.get(event_id) for event_id in event_ids}
+        return await self._fetcher.fetch(event_ids)
 
     def _forget_missing(self, event_id: str) -> None:
         """An event may come as an outlier, of which no row tells: its absence is not kept."""

@@ -209,19 +209,9 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
     @staticmethod
     def _find_repeated_requests_txn(txn: Transaction, batch: PersistBatch) -> dict[str, FirstEvent]:
         """Events whose transaction id has made another event before."""
-        by_txn = {write.txn: write.event.event_id for write in batch.events() if write.txn}
-        rows = txn.execute_values(
-            "WITH wanted (user_id, device_id, room_id, txn_id) AS (VALUES ?)"
-            " SELECT user_id, device_id, room_id, txn_id, event_id, stream_ordering"
-            " FROM event_txn_ids JOIN wanted USING (user_id, device_id, room_id, txn_id)"
-            " JOIN events USING (event_id)",
-            [attrs.astuple(client_txn) for client_txn in by_txn],
-            fetch=True,
+        return _find_requests_txn(
+            txn, {write.txn: write.event.event_id for write in batch.events() if write.txn}
         )
-        return {
-            by_txn[ClientTxn(user_id, device_id, room_id, txn_id)]: FirstEvent(event_id, ordering)
-            for user_id, device_id, room_id, txn_id, event_id, ordering in rows
-        }
 
     @staticmethod
     def _take_pending_redactions_txn(txn: Transaction, work: _Work) -> None:
@@ -472,6 +462,28 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
                 )
                 txn.changed(CURRENT_STATE_DELTAS, token, row)
 
+    async def find_repeated(
+        self, events: Sequence[tuple[str, ClientTxn | None]]
+    ) -> dict[str, FirstEvent]:
+        """Those of the events (id, transaction id) that are here already, by id."""
+        return await self.db.read("find_repeated", self._find_repeated_txn, events)
+
+    @staticmethod
+    def _find_repeated_txn(
+        txn: Transaction, events: Sequence[tuple[str, ClientTxn | None]]
+    ) -> dict[str, FirstEvent]:
+        found: dict[str, FirstEvent] = {}
+        for piece in chunks([event_id for event_id, _ in events]):
+            condition, args = txn.in_clause("event_id", piece)
+            rows = txn.query(
+                f"SELECT event_id, stream_ordering FROM events WHERE NOT outlier AND {condition}",
+                args,
+            )
+            found.update((event_id, FirstEvent(event_id, ordering)) for event_id, ordering in rows)
+        by_txn = {client_txn: event_id for event_id, client_txn in events if client_txn}
+        found.update(_find_requests_txn(txn, by_txn))
+        return found
+
     # House-keeping
 
     async def delete_old_client_txns(self, before_ms: int) -> int:
@@ -482,6 +494,22 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
     def _delete_client_txns_txn(txn: Transaction, before_ms: int) -> int:
         txn.execute("DELETE FROM event_txn_ids WHERE inserted_ts < ?", (before_ms,))
         return txn.rowcount
+
+
+def _find_requests_txn(txn: Transaction, by_txn: Mapping[ClientTxn, str]) -> dict[str, FirstEvent]:
+    """The first events of repeated requests, by the ids of the new events."""
+    rows = txn.execute_values(
+        "WITH wanted (user_id, device_id, room_id, txn_id) AS (VALUES ?)"
+        " SELECT t.user_id, t.device_id, t.room_id, t.txn_id, t.event_id, e.stream_ordering"
+        " FROM event_txn_ids t JOIN wanted USING (user_id, device_id, room_id, txn_id)"
+        " JOIN events e ON e.event_id = t.event_id",
+        [attrs.astuple(client_txn) for client_txn in by_txn],
+        fetch=True,
+    )
+    return {
+        by_txn[ClientTxn(user_id, device_id, room_id, txn_id)]: FirstEvent(event_id, ordering)
+        for user_id, device_id, room_id, txn_id, event_id, ordering in rows
+    }
 
 
 def _repeated_events(batch: PersistBatch, known: Mapping[str, _Known]) -> dict[str, FirstEvent]:
