@@ -117,9 +117,13 @@ class LeaseKeeper:
     async def release(self) -> None:
         """Stop renewing and give the lease back, so that another process need not wait."""
         self._stop_renewing()
-        fencing, self.fencing = self.fencing, None
-        if fencing is not None:
-            await self._db.run("release_lease", self._release_txn, fencing)
+        if self.fencing is None:
+            return
+        try:
+            await self._db.run("release_lease", self._release_txn, self.fencing)
+        except LeaseLostError:
+            logger.warning("Another process has taken the lease %r already", self.name)
+        self.fencing = None
 
     def fence(self, txn: Transaction) -> None:
         """Forbid the commit if the lease is lost: for `DatabasePool.fence` of the master.
@@ -141,7 +145,11 @@ class LeaseKeeper:
         if fencing is None:
             return
         began = self._clock.time()
-        if await self._db.run_relaxed("renew_lease", self._renew_txn, fencing):
+        try:
+            renewed = await self._db.run_relaxed("renew_lease", self._renew_txn, fencing)
+        except LeaseLostError:  # the fence stands before this write, too
+            renewed = False
+        if renewed:
             self._renewed_at = began
         elif self.fencing == fencing:
             logger.error("Another process has taken the lease %r", self.name)

@@ -159,6 +159,23 @@ class TestFence(LeaseCase):
         )
         self.assertEqual(row, (0,))
 
+    def test_a_holder_that_wakes_up_too_late_learns_that_it_lost(self) -> None:
+        other = self.db.sharing()
+        taking = self.start(LeaseKeeper(other, self.clock, "master", HERE, lambda: None).acquire())
+        self.run_seconds(12)
+        self.successResultOf(taking)
+        self.await_now(self.sleeper.renew())
+        self.assertEqual(self.lost, ["sleeper"])
+        self.await_now(self.sleeper.release())
+
+    def test_giving_back_a_lease_that_was_taken_harms_nobody(self) -> None:
+        other = self.db.sharing()
+        taking = self.start(LeaseKeeper(other, self.clock, "master", HERE, lambda: None).acquire())
+        self.run_seconds(12)
+        self.successResultOf(taking)
+        self.await_now(self.sleeper.release())
+        self.assertEqual(self.await_now(get_leases(other))["master"].holder, HERE)
+
 
 class TestProcessIdentity(MemoryDatabase):
     """What can be seen of other processes."""
