@@ -7,6 +7,7 @@ one step of the interpreter, and what they hold never changes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 import attrs
@@ -31,7 +32,7 @@ class RecentTable(Generic[K, V]):
     """A table of unchanging facts that forgets those which were not asked for lately.
 
     Two dicts: when the younger is full it becomes the elder, and the elder is dropped. What is
-    found in the elder moves to the younger.
+    found in the elder is put into the younger as well while there is room.
     """
 
     def __init__(self, entries: int) -> None:
@@ -45,15 +46,26 @@ class RecentTable(Generic[K, V]):
         found = younger.get(key)
         if found is None:
             found = self._elder.get(key)
-            if found is not None:
+            if found is not None and len(younger) < self._half:
                 younger[key] = found
         return found
 
-    def put(self, key: K, value: V) -> None:
-        """Note a fact."""
-        if len(self._younger) >= self._half:
+    def get_many(self, keys: Iterable[K]) -> tuple[dict[K, V], list[K]]:
+        """The facts that are here, and the keys of those that are not."""
+        wanted = set(keys)
+        younger, elder = self._younger, self._elder
+        found = {key: younger[key] for key in wanted & younger.keys()}
+        older = {key: elder[key] for key in wanted & elder.keys()}
+        if len(younger) + len(older) <= self._half:
+            younger.update(older)
+        found.update(older)
+        return found, [key for key in wanted if key not in found]
+
+    def put_many(self, facts: Mapping[K, V]) -> None:
+        """Note facts; of more than half a table only the first ones."""
+        if len(self._younger) + len(facts) > self._half:
             self._elder, self._younger = self._younger, {}
-        self._younger[key] = value
+        self._younger.update(islice(facts.items(), self._half))
 
     def __len__(self) -> int:
         return len(self._younger) + len(self._elder)
@@ -81,11 +93,9 @@ class Numbers:
 
     def learn(self, learned: Learned) -> None:
         """Keep what a transaction has read or written."""
-        for number, key in learned.keys.items():
-            self._key_of.put(number, key)
-            self._number_of.put(key, number)
-        for number, event_id in learned.events.items():
-            self._event_id_of.put(number, event_id)
+        self._key_of.put_many(learned.keys)
+        self._number_of.put_many({key: number for number, key in learned.keys.items()})
+        self._event_id_of.put_many(learned.events)
 
     def number_of(self, key: StateKey) -> int | None:
         """The number of a key, without asking the database."""
@@ -95,7 +105,7 @@ class Numbers:
         self, txn: Transaction, numbers: Iterable[int], learned: Learned
     ) -> dict[int, StateKey]:
         """Keys by number. Raises MissingNumberError."""
-        found, missing = _known(self._key_of, numbers)
+        found, missing = self._key_of.get_many(numbers)
         for piece in _pieces(missing, _NUMBERS_PER_STATEMENT):
             condition, args = txn.in_clause("nid", piece)
             sql = f"SELECT nid, type, state_key FROM state_keys WHERE {condition}"
@@ -107,7 +117,7 @@ class Numbers:
         self, txn: Transaction, numbers: Iterable[int], learned: Learned
     ) -> dict[int, str]:
         """Event ids by number. Raises MissingNumberError."""
-        found, missing = _known(self._event_id_of, numbers)
+        found, missing = self._event_id_of.get_many(numbers)
         for piece in _pieces(missing, _NUMBERS_PER_STATEMENT):
             condition, args = txn.in_clause("nid", piece)
             rows = txn.query(f"SELECT nid, event_id FROM events WHERE {condition}", args)
@@ -119,7 +129,7 @@ class Numbers:
         self, txn: Transaction, keys: Iterable[StateKey], learned: Learned
     ) -> dict[StateKey, int]:
         """Numbers by key. Keys that have never been in a state are left out."""
-        found, missing = _known(self._number_of, keys)
+        found, missing = self._number_of.get_many(keys)
         for piece in _pieces(missing, _KEYS_PER_STATEMENT):
             rows = txn.execute_values(
                 "WITH wanted (type, state_key) AS (VALUES ?)"
@@ -131,18 +141,6 @@ class Numbers:
                 found[(event_type, state_key)] = number
                 learned.keys[number] = (event_type, state_key)
         return found
-
-
-def _known(table: RecentTable[K, V], wanted: Iterable[K]) -> tuple[dict[K, V], list[K]]:
-    found: dict[K, V] = {}
-    missing: list[K] = []
-    for key in dict.fromkeys(wanted):
-        value = table.get(key)
-        if value is None:
-            missing.append(key)
-        else:
-            found[key] = value
-    return found, missing
 
 
 def _complete(found: dict[int, V], missing: Collection[int], what: str) -> dict[int, V]:

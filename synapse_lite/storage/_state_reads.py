@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from ..types.state_map import EMPTY_STATE, StateKey, StateMap
+from ..types.state_map import StateKey, StateMap
 from ._numbers import Learned, Numbers, used_numbers
 from ._state_rows import REMOVED, GroupRow, decode_delta
 from .transaction import Transaction
@@ -70,13 +70,18 @@ def read_states_txn(
     event_id_of = numbers.event_ids_txn(txn, events, learned)
     built = dict(near)
     for group, (start, delta) in plans.items():
-        origin = EMPTY_STATE if start is None else built[start]
         changes = {
             key_of[key]: None if event == REMOVED else event_id_of[event]
             for key, event in delta.items()
         }
-        built[group] = origin.with_changes(changes)
+        built[group] = _changed(None if start is None else built[start], changes)
     return {group: built[group] for group in plans}
+
+
+def _changed(origin: StateMap | None, changes: Mapping[StateKey, str | None]) -> StateMap:
+    if origin is not None:
+        return origin.with_changes(changes)
+    return StateMap((key, event_id) for key, event_id in changes.items() if event_id is not None)
 
 
 def _plan(

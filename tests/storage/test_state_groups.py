@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
 from synapse_lite.storage._base import FollowerStore
 from synapse_lite.storage._numbers import MissingNumberError, RecentTable
@@ -360,12 +361,20 @@ def _path_lengths_txn(txn: Transaction) -> dict[int, int]:
     return lengths
 
 
-class RecentTableTests(MemoryDatabase):
+class RecentTableTests(SynchronousTestCase):
     def test_keeps_what_is_asked_for_and_stays_bounded(self) -> None:
         table: RecentTable[int, int] = RecentTable(20)
         for n in range(1, 1_000):
-            table.put(n, -n)
+            table.put_many({n: -n})
             self.assertEqual(table.get(1), -1)
-            self.assertLessEqual(len(table), 21)
-        self.assertEqual(table.get(999), -999)
+            found, missing = table.get_many([2, n, 5_000])
+            self.assertEqual(found.get(n), -n)
+            self.assertEqual(found[2] if n > 1 else -2, -2)
+            self.assertEqual(set(missing), {5_000} if n > 1 else {2, 5_000})
+            self.assertLessEqual(len(table), 20)
         self.assertIsNone(table.get(500))
+
+    def test_a_large_batch_is_cut(self) -> None:
+        table: RecentTable[int, int] = RecentTable(20)
+        table.put_many({n: n for n in range(1, 1_000)})
+        self.assertEqual(len(table), 10)
