@@ -88,6 +88,7 @@ class Runner:
 
     def _open_database(self) -> None:
         self.db = DatabasePool(create_engine(self.config.database), self.reactor, self.clock)
+        self.db.start()
         self._undo.append(("database", self.db.stop))
 
     async def _become_master(self) -> None:
