@@ -219,7 +219,8 @@ class DatabasePool:
             if attempt.transaction is not None:
                 self._apply_effects(attempt.transaction, committed=attempt.error is None)
         except Exception:
-            # The caller must learn that what is in memory may not fit what is committed.
+            # What is in memory may not fit what is committed; the caller may not be there to tell.
+            logger.exception("The effects of %s failed after its commit", attempt.name)
             waiter.errback()
         else:
             waiter.callback(None)
@@ -232,7 +233,7 @@ class DatabasePool:
                 for fn, args in txn.after:
                     fn(*args)
         finally:
-            for fn, args in txn.finally_:
+            for fn, args in txn.at_end:
                 fn(*args)
 
     def _account(self, attempt: Attempt, context: LogContext) -> None:

@@ -64,7 +64,7 @@ class Transaction:
         self.statements = 0
         self.changes: list[Change] = []
         self.after: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
-        self.finally_: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self.at_end: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self.invalidations: list[tuple[str, CacheKey | None]] = []
         self._cursor = cursor
         self._recorder = recorder
@@ -227,7 +227,7 @@ class Transaction:
         Each attempt makes its own calls, so what a failed attempt took is given back too. After a
         commit it comes last, when caches and positions have been brought up to date.
         """
-        self.finally_.append((fn, args))
+        self.at_end.append((fn, args))
 
     def invalidate(self, cache: NamedCache, key: CacheKey | None) -> None:
         """Make an entry of a cached read stale in every process (None: all of its entries).

@@ -89,8 +89,12 @@ class SqliteEngine(DatabaseEngine):
             check_same_thread=False,
             **self._extra,
         )
-        for pragma in self._pragmas(read_only):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
+        try:
+            for pragma in self._pragmas(read_only):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _pragmas(self, read_only: bool) -> list[str]:
