@@ -18,8 +18,8 @@ from .transaction import Transaction
 K = TypeVar("K")
 V = TypeVar("V")
 
-_KEYS_KEPT = 100_000
-_EVENTS_KEPT = 100_000
+_KEYS_KEPT = 50_000
+_EVENTS_KEPT = 20_000
 _NUMBERS_PER_STATEMENT = 10_000
 _KEYS_PER_STATEMENT = 5_000
 
