@@ -157,7 +157,7 @@ class RoomPreparation:
         accepted = metadata.rejected_reason is None and not metadata.soft_failed
         if accepted and not view.backfilled and after.group is not None:
             changes = await self._advance(view, item, before, after)
-            heads = RoomHeads(tuple(view.heads.values()))
+            heads = RoomHeads.of(view.heads.values())
         view.writes.append(
             EventWrite(
                 event,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Literal, overload
 
 import attrs
@@ -44,6 +44,11 @@ class RoomHeads:
     """The forward extremities of a room; none if this server does not know the room's state."""
 
     heads: tuple[Head, ...] = ()
+
+    @staticmethod
+    def of(heads: Iterable[Head]) -> RoomHeads:
+        """The heads in the order in which every process has them."""
+        return RoomHeads(tuple(sorted(heads, key=lambda head: head.event_id)))
 
     @property
     def event_ids(self) -> tuple[str, ...]:
@@ -189,6 +194,12 @@ class EventsWorkerStore(BaseStore):
         chain = await self.db.read("get_auth_chain_ids", auth_chain_ids_txn, direct)
         return chain | await self.have_events(direct)
 
+    async def get_state_auth_chain_ids(self, event_ids: Collection[str]) -> set[str]:
+        """As `get_auth_chain_ids`, for state events alone: needs none of the events themselves."""
+        if not event_ids:
+            return set()
+        return await self.db.read("get_auth_chain_ids", auth_chain_ids_txn, event_ids)
+
     # Rooms
 
     @cached(max_entries=5_000)
@@ -211,11 +222,10 @@ class EventsWorkerStore(BaseStore):
     def _get_room_heads_txn(txn: Transaction, room_id: str) -> RoomHeads:
         rows = txn.query(
             "SELECT event_id, depth, state_group FROM event_forward_extremities"
-            " JOIN events USING (event_id) WHERE event_forward_extremities.room_id = ?"
-            " ORDER BY event_id",
+            " JOIN events USING (event_id) WHERE event_forward_extremities.room_id = ?",
             (room_id,),
         )
-        return RoomHeads(tuple(Head(*row) for row in rows))
+        return RoomHeads.of(Head(*row) for row in rows)
 
     # Transaction ids of clients
 
