@@ -56,6 +56,8 @@ class MemoryStore:
     async def get_auth_chain_ids(self, event_ids: Collection[str]) -> set[str]:
         return await self.loader.auth_chain_ids(event_ids)
 
+    get_state_auth_chain_ids = get_auth_chain_ids
+
 
 class Server:
     """Gives the store for every store class."""
