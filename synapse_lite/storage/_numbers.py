@@ -106,11 +106,13 @@ class Numbers:
     ) -> dict[int, StateKey]:
         """Keys by number. Raises MissingNumberError."""
         found, missing = self._key_of.get_many(numbers)
+        types: dict[str, str] = {}  # many keys have one type: it is kept once
         for piece in _pieces(missing, _NUMBERS_PER_STATEMENT):
             condition, args = txn.in_clause("nid", piece)
             sql = f"SELECT nid, type, state_key FROM state_keys WHERE {condition}"
             for number, event_type, state_key in txn.query(sql, args):
-                found[number] = learned.keys[number] = (event_type, state_key)
+                key = (types.setdefault(event_type, event_type), state_key)
+                found[number] = learned.keys[number] = key
         return _complete(found, missing, "state keys")
 
     def event_ids_txn(
