@@ -231,6 +231,13 @@ class EventPersister:
         return taken
 
     async def _commit(self, rooms: list[_ReadyRoom]) -> None:
+        try:
+            await self._commit_together(rooms)
+        finally:
+            for room in rooms:
+                self._release(room.view.room_id)
+
+    async def _commit_together(self, rooms: list[_ReadyRoom]) -> None:
         groups = [group for room in rooms for group in room.groups]
         try:
             outcome = await self._persist(rooms)
@@ -244,8 +251,6 @@ class EventPersister:
                 await self._commit_apart(rooms)
         else:
             self._answer(rooms, outcome)
-        for room in rooms:
-            self._release(room.view.room_id)
 
     async def _persist(self, rooms: Sequence[_ReadyRoom]) -> PersistOutcome:
         writes = [room.view.to_write() for room in rooms]
@@ -307,7 +312,13 @@ class EventPersister:
     def _fail(self, group: _Group, failure: Failure) -> None:
         self._waiting_events -= len(group.items)
         if not failure.check(MatrixError):
-            logger.error("Events of %s were not stored: %s", group.room_id, failure)
+            error = failure.value
+            logger.error(
+                "%d events of %s were not stored",
+                len(group.items),
+                group.room_id,
+                exc_info=(type(error), error, failure.getTracebackObject()),
+            )
         group.outcome.fail(failure)
 
     def _fail_all(self, groups: Sequence[_Group]) -> None:

@@ -431,7 +431,67 @@ class EveryPersistence(DatabaseCase):
         with self.assertRaises(ForbiddenError):
             await servers.persist(room.make("@eve:one", EventTypes.MESSAGE, {}))
         self.assertEqual(servers.persister._waiting_events, 0)
-        self.assertEqual(servers.persister._busy, set())
+        self.assertEqual(servers.persister._waiting, {})
+
+    async def test_join_over_federation(self) -> None:
+        servers = await self.servers()
+        room = Room(VERSION)
+        room.set_join_rule("public")
+        room.join(CAROL)
+        state = dict(room.state)
+        room.send(CAROL, EventTypes.MESSAGE, {"body": "not here"})
+        join = room.join(BOB)
+        outliers = [
+            EventToPersist(Event(e.pdu, VERSION, e.event_id, EventMetadata(outlier=True)))
+            for e in state.values()
+        ]
+        rows = len(servers.rows)
+        await servers.persister.persist_many(outliers)
+        self.assertEqual(len(servers.rows), rows)
+        context = EventContext(delta={key: event.event_id for key, event in state.items()})
+        await servers.persist(join, context=context, is_local=False)
+        current = await servers.ask("get_current_state_ids", room.room_id)
+        self.assertEqual(current, {key: event.event_id for key, event in room.state.items()})
+        self.assertEqual(
+            {(key.type, key.state_key) for _, key in await self.deltas(servers)}, set(room.state)
+        )
+        members = await servers.ask("get_users_in_room", room.room_id)
+        self.assertEqual(members, {ALICE, BOB, CAROL})
+        self.assertEqual(list(await servers.ask("get_rooms_for_user", BOB)), [room.room_id])
+        self.assertEqual(
+            list(await servers.ask("get_backward_extremities", room.room_id)),
+            [join.prev_event_ids[0]],
+        )
+        chain = await servers.ask("get_auth_chain_ids", [join.event_id])
+        self.assertEqual(chain, {e.event_id for e in state.values() if e.sender == ALICE})
+        await servers.persist(message(room, sender=BOB))
+
+    async def deltas(self, servers: Servers) -> Any:
+        return await servers.store.get_current_state_delta_rows(0, servers.now, 1000)
+
+    async def test_invite_into_a_room_that_is_not_known_here(self) -> None:
+        servers = await self.servers()
+        room = Room(VERSION)
+        room.join(CAROL)
+        await servers.ask("get_rooms_for_user", BOB)
+        invite = room.member(CAROL, BOB, Membership.INVITE)
+        alone = Event(invite.pdu, VERSION, invite.event_id, EventMetadata(outlier=True))
+        before = servers.now
+        await servers.persist(alone)
+        (invited,) = (await servers.ask("get_rooms_for_user", BOB)).values()
+        self.assertEqual((invited.membership, invited.sender), (Membership.INVITE, CAROL))
+        (change,) = await servers.ask("get_membership_changes_for_user", BOB, before, servers.now)
+        self.assertEqual((change.membership, change.event_id), (Membership.INVITE, invite.event_id))
+        self.assertEqual(await servers.ask("get_current_state_ids", room.room_id), {})
+        leave = room.member(BOB, BOB, Membership.LEAVE)
+        await servers.persist(
+            Event(leave.pdu, VERSION, leave.event_id, EventMetadata(outlier=True))
+        )
+        self.assertEqual(await servers.ask("get_rooms_for_user", BOB), {})
+        for stream in (EVENTS, CURRENT_STATE_DELTAS):
+            live = [(t, stream.to_wire(row)) for s, t, row in servers.rows if s is stream]
+            later = await servers.store.rows_between(stream, 0, servers.now, 1000)
+            self.assertEqual([(token, stream.to_wire(row)) for token, row in later], live)
 
     async def test_restart_goes_on_where_it_ended(self) -> None:
         servers = await self.servers()
