@@ -66,6 +66,8 @@ class RoomToken:
             if not dash:
                 raise InvalidTokenError("A pagination token has two numbers")
             return RoomToken(_number(ordering, signed=True), _number(depth))
+        if text.startswith("s-"):  # the past that was fetched lies before the first arrival
+            return RoomToken(_number(text[1:], signed=True))
         return RoomToken(StreamToken.from_text(text).events)
 
 

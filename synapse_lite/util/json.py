@@ -6,6 +6,8 @@ the checks of "Canonical JSON" in the specification's appendices.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import msgspec
@@ -20,6 +22,9 @@ MAX_DEPTH = 100
 """Deepest nesting of lists and objects that is accepted from outside."""
 
 _MAX_INT = 2**53 - 1
+
+_FLOAT = re.compile(rb"[:,\[]-?[0-9]+[.e]")
+"""Finds every float inside a list or an object, and rarely some text that looks like one."""
 
 _encoder = msgspec.json.Encoder()
 _canonical_encoder = msgspec.json.Encoder(order="deterministic")
@@ -48,7 +53,7 @@ def decode_json(data: bytes | str) -> JsonValue:
     """
     try:
         value = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise JsonError(f"Not valid JSON: {error}") from error
     _check_depth(value)
     return value
@@ -76,8 +81,16 @@ def _check_depth(value: JsonValue) -> None:
 
 
 def encode_canonical_json(value: JsonValue) -> bytes:
-    """Canonical JSON without its limits on numbers, as room versions 1 to 5 take it."""
-    return _canonical_encoder.encode(value)
+    """Canonical JSON without its limits on numbers, as room versions 1 to 5 take it.
+
+    Floating point numbers, which the form does not define, are written as the reference
+    implementation's language writes them (`1e+16`): the hashes of old events depend on it.
+    """
+    data = _canonical_encoder.encode(value)
+    if _FLOAT.search(data) is None:
+        return data
+    plain = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return plain.encode("utf-8")
 
 
 def check_canonical_numbers(value: JsonValue) -> None:
