@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from ..types.state_map import StateKey
+from ._state_rows import REMOVED
 from .transaction import Transaction
 
 K = TypeVar("K")
@@ -163,5 +164,5 @@ def used_numbers(deltas: Iterable[Mapping[int, int]]) -> tuple[set[int], set[int
     for delta in deltas:
         keys.update(delta)
         events.update(delta.values())
-    events.discard(0)
+    events.discard(REMOVED)
     return keys, events
