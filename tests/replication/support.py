@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,14 +11,14 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.config import config_from_dict
-from synapse_lite.crypto.signing import SigningKey
+from synapse_lite.crypto.signing import generate_signing_key
 from synapse_lite.replication.master import ReplicationPublisher
 from synapse_lite.replication.worker import ReplicationFollower
 from synapse_lite.replication.worker_commands import WorkerCommands
 from synapse_lite.server import Homeserver
 from synapse_lite.storage._base import BaseStore, FollowerStore, MasterStore
 from synapse_lite.storage.database import DatabasePool
-from synapse_lite.storage.engines import SqliteEngine
+from synapse_lite.storage.engines.sqlite import SqliteEngine
 from synapse_lite.storage.schema.prepare import prepare_core
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import (
@@ -35,7 +36,7 @@ from synapse_lite.util.clock import Clock
 from synapse_lite.util.json import encode_json_text
 from tests.harness.replication import MemoryEndpoint, connect_in_memory
 
-KEY = SigningKey.generate("a_1")
+KEY = generate_signing_key("test")
 
 RECEIPT_COLUMNS = ("room_id", "receipt_type", "user_id", "event_id", "data", "thread_id")
 
@@ -158,6 +159,10 @@ class ReplicationCase(TestCase):
     secret: str | None = None
 
     def setUp(self) -> None:
+        # What tests do not ask for shall not be printed.
+        handler = logging.NullHandler()
+        logging.getLogger("synapse_lite").addHandler(handler)
+        self.addCleanup(logging.getLogger("synapse_lite").removeHandler, handler)
         self.reactor = FakeReactor()
         self.reactor.advance(1_700_000_000)
         self.clock = Clock(self.reactor)
