@@ -269,13 +269,14 @@ class CachedMethod(Generic[P, T]):
             self._fill_failed(failure, key, fill)
 
     def _is_whole(self, key: Key) -> bool:
-        if len(key) == len(self.key_names):
-            return True
-        if not self.tree or len(key) > len(self.key_names):
-            raise ValueError(f"The key of {self.name} is {self.key_names}, not {key!r}")
-        return False
+        if self.tree and isinstance(key, tuple) and len(key) < len(self.key_names):
+            return False
+        self._check_whole(key)
+        return True
 
     def _check_whole(self, key: Key) -> None:
+        if not isinstance(key, tuple):
+            raise TypeError(f"The key of {self.name} is a tuple {self.key_names}, not {key!r}")
         if len(key) != len(self.key_names):
             raise ValueError(f"The key of {self.name} is {self.key_names}, not {key!r}")
 

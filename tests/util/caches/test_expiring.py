@@ -1,0 +1,65 @@
+"""Caches bounded by age."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock as FakeReactor
+from twisted.trial.unittest import TestCase
+
+from synapse_lite.util.caches.expiring import ExpiringCache
+from synapse_lite.util.caches.missing import MISSING
+from synapse_lite.util.clock import Clock
+
+
+class ExpiringCacheTestCase(TestCase):
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.clock = Clock(self.reactor)
+        self.cache: ExpiringCache[str, int] = ExpiringCache(self.clock, "c", 10_000, 3)
+
+    def test_lives_for_its_time(self) -> None:
+        self.cache.set("a", 1)
+        self.reactor.advance(9.9)
+        self.assertEqual(self.cache.get("a"), 1)
+        self.assertIn("a", self.cache)
+        self.reactor.advance(0.1)
+        self.assertIs(self.cache.get("a"), MISSING)
+        self.assertNotIn("a", self.cache)
+        self.assertEqual((self.cache.hits, self.cache.misses), (1, 1))
+
+    def test_setting_again_begins_anew(self) -> None:
+        self.cache.set("a", 1)
+        self.cache.set("b", 1)
+        self.reactor.advance(6)
+        self.cache.set("a", 2)
+        self.reactor.advance(6)
+        self.assertEqual(self.cache.get("a"), 2)
+        self.assertIs(self.cache.get("b"), MISSING)
+
+    def test_refresh_on_use(self) -> None:
+        cache: ExpiringCache[str, int] = ExpiringCache(
+            self.clock, "c", 10_000, 3, refresh_on_use=True
+        )
+        cache.set("a", 1)
+        cache.set("b", 1)
+        for _ in range(5):
+            self.reactor.advance(6)
+            self.assertEqual(cache.get("a"), 1)
+        self.assertEqual(len(cache), 1)
+
+    def test_number_is_bounded(self) -> None:
+        for key in "abcd":
+            self.cache.set(key, 1)
+        self.assertEqual(len(self.cache), 3)
+        self.assertIs(self.cache.get("a"), MISSING)
+        self.assertEqual(self.cache.evictions, 1)
+
+    def test_pop_and_clear(self) -> None:
+        self.cache.set("a", 1)
+        self.assertEqual(self.cache.pop("a"), 1)
+        self.assertIs(self.cache.pop("a"), MISSING)
+        self.cache.set("b", 1)
+        self.reactor.advance(10)
+        self.assertIs(self.cache.pop("b"), MISSING)
+        self.cache.set("c", 1)
+        self.cache.clear()
+        self.assertEqual(len(self.cache), 0)
