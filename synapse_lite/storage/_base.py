@@ -58,7 +58,8 @@ class BaseStore:
         self.db = db
         self.clock = hs.clock
         self.server_name = hs.name
-        self.caches = CacheRegistry(hs.config.caches.total_size)
+        caches = hs.config.caches
+        self.caches = CacheRegistry(caches.total_size, caches.global_factor)
         self.caches.build_all(self)
         self.followed = self._followed_streams()
         self._change_caches = {

@@ -72,12 +72,10 @@ async def gather(
 async def gather(
     first: Awaitable[T1], second: Awaitable[T2], third: Awaitable[T3], fourth: Awaitable[T4], /
 ) -> tuple[T1, T2, T3, T4]: ...
-@overload
-async def gather(*awaitables: Awaitable[T]) -> tuple[T, ...]: ...
 
 
 async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
-    """`gather_list` for a few things of different types: `a, b = await gather(x(), y())`."""
+    """`gather_list` for two to four things, typed each: `a, b = await gather(x(), y())`."""
     return tuple(await gather_list(awaitables))
 
 
