@@ -155,7 +155,9 @@ class MasterStore(BaseStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self._positions = {stream.counter.name: WritingPosition(stream.counter) for stream in STREAMS}
+        self._positions = {
+            stream.counter.name: WritingPosition(stream.counter) for stream in STREAMS
+        }
         self._told: dict[str, int] = {}
         self._committed: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         self._live_sources: dict[str, LiveSource] = {}

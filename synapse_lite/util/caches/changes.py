@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Collection
 
 from ..metrics import track_cache
 
-E = TypeVar("E", bound=Hashable)
 
-
-class StreamChangeCache(Generic[E]):
+class StreamChangeCache:
     """The last position at which each entity (a user, a room) changed.
 
     Every change after `earliest_known` is in it. Asked about an older position it answers that
@@ -27,15 +24,15 @@ class StreamChangeCache(Generic[E]):
         self.evictions = 0
         self.size_bytes = 0  # entries are alike: their number says it all
         self._max_entries = max_entries
-        self._last_change: dict[E, int] = {}
-        self._at: dict[int, set[E]] = {}
+        self._last_change: dict[str, int] = {}
+        self._at: dict[int, set[str]] = {}
         self._positions: list[int] = []
         track_cache(self)
 
     def __len__(self) -> int:
         return len(self._last_change)
 
-    def entity_changed(self, entity: E, pos: int) -> None:
+    def entity_changed(self, entity: str, pos: int) -> None:
         """Note that an entity changed at a position."""
         if pos <= self.earliest_known:
             return
@@ -54,7 +51,7 @@ class StreamChangeCache(Generic[E]):
         while len(self._last_change) > self._max_entries:
             self._evict_oldest()
 
-    def _forget(self, entity: E, last: int) -> None:
+    def _forget(self, entity: str, last: int) -> None:
         entities = self._at[last]
         entities.discard(entity)
         if not entities:
@@ -77,14 +74,14 @@ class StreamChangeCache(Generic[E]):
         self.hits += 1
         return True
 
-    def has_changed(self, entity: E, pos: int) -> bool:
+    def has_changed(self, entity: str, pos: int) -> bool:
         """Whether the entity may have changed after a position."""
         if not self._knows(pos):
             return True
         last = self._last_change.get(entity)
         return last is not None and last > pos
 
-    def changed_among(self, entities: Collection[E], pos: int) -> set[E]:
+    def changed_among(self, entities: Collection[str], pos: int) -> set[str]:
         """Those of some entities that may have changed after a position."""
         if not self._knows(pos):
             return set(entities)
@@ -93,7 +90,7 @@ class StreamChangeCache(Generic[E]):
         last_change = self._last_change
         return {entity for entity in entities if last_change.get(entity, pos) > pos}
 
-    def all_changed_since(self, pos: int) -> list[E] | None:
+    def all_changed_since(self, pos: int) -> list[str] | None:
         """All that changed after a position, least recently changed first.
 
         None when the position is older than what is known.
@@ -109,7 +106,7 @@ class StreamChangeCache(Generic[E]):
             return True
         return bool(self._positions) and self._positions[-1] > pos
 
-    def latest_change_of(self, entity: E) -> int | None:
+    def latest_change_of(self, entity: str) -> int | None:
         """Where the entity changed last; None when that was not after `earliest_known`."""
         return self._last_change.get(entity)
 

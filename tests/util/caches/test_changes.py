@@ -19,7 +19,7 @@ class StreamChangeCacheTestCase(TestCase):
     ) -> None:
         if rising:
             log = sorted(log, key=lambda change: change[1])
-        cache: StreamChangeCache[str] = StreamChangeCache("c", earliest, size)
+        cache: StreamChangeCache = StreamChangeCache("c", earliest, size)
         for entity, position in log:
             cache.entity_changed(entity, position)
             self.assertLessEqual(len(cache), size)
@@ -37,7 +37,7 @@ class StreamChangeCacheTestCase(TestCase):
             else:
                 self.assertEqual(found, last)
 
-    def _check_exact(self, cache: StreamChangeCache[str], position: int, changed: set[str]) -> None:
+    def _check_exact(self, cache: StreamChangeCache, position: int, changed: set[str]) -> None:
         self.assertEqual({e for e in ENTITIES if cache.has_changed(e, position)}, changed)
         self.assertEqual(cache.changed_among("abcz", position), changed & set("abcz"))
         since = cache.all_changed_since(position)
@@ -48,21 +48,21 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertEqual(last, sorted(last))
         self.assertEqual(cache.any_changed(position), bool(changed))
 
-    def _check_unknown(self, cache: StreamChangeCache[str], position: int) -> None:
+    def _check_unknown(self, cache: StreamChangeCache, position: int) -> None:
         self.assertTrue(cache.has_changed("never", position))
         self.assertEqual(cache.changed_among(["a", "never"], position), {"a", "never"})
         self.assertIsNone(cache.all_changed_since(position))
         self.assertTrue(cache.any_changed(position))
 
     def test_size_that_suffices_loses_nothing(self) -> None:
-        cache: StreamChangeCache[str] = StreamChangeCache("c", 0, len(ENTITIES))
+        cache: StreamChangeCache = StreamChangeCache("c", 0, len(ENTITIES))
         for position in range(1, 100):
             cache.entity_changed(ENTITIES[position % 8], position)
         self.assertEqual(cache.earliest_known, 0)
         self.assertEqual(cache.all_changed_since(96), ["b", "c", "d"])
 
     def test_several_entities_at_one_position(self) -> None:
-        cache: StreamChangeCache[str] = StreamChangeCache("c", 0, 10)
+        cache: StreamChangeCache = StreamChangeCache("c", 0, 10)
         for entity in "abc":
             cache.entity_changed(entity, 5)
         cache.entity_changed("b", 6)
@@ -70,7 +70,7 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertEqual(cache.changed_among("abc", 5), {"b"})
 
     def test_eviction_drops_the_oldest(self) -> None:
-        cache: StreamChangeCache[str] = StreamChangeCache("c", 0, 2)
+        cache: StreamChangeCache = StreamChangeCache("c", 0, 2)
         for position, entity in enumerate("abc", 1):
             cache.entity_changed(entity, position)
         self.assertEqual(cache.earliest_known, 1)
@@ -80,7 +80,7 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertEqual(cache.evictions, 1)
 
     def test_reset(self) -> None:
-        cache: StreamChangeCache[str] = StreamChangeCache("c", 0, 10)
+        cache: StreamChangeCache = StreamChangeCache("c", 0, 10)
         cache.entity_changed("a", 5)
         cache.reset(20)
         self.assertTrue(cache.has_changed("b", 19))
