@@ -312,12 +312,11 @@ class EventPersister:
     def _fail(self, group: _Group, failure: Failure) -> None:
         self._waiting_events -= len(group.items)
         if not failure.check(MatrixError):
-            error = failure.value
             logger.error(
                 "%d events of %s were not stored",
                 len(group.items),
                 group.room_id,
-                exc_info=(type(error), error, failure.getTracebackObject()),
+                exc_info=failure.value,
             )
         group.outcome.fail(failure)
 

@@ -26,6 +26,7 @@ from ..events.resolution import EventLoader, resolve_state
 from ..server import Homeserver
 from ..state.service import StateService
 from ..storage.events import Head, RoomHeads
+from ..storage.memberships import MembershipsWorkerStore
 from ..storage.persist_events import (
     ClientTxn,
     EventWrite,
@@ -108,7 +109,9 @@ class RoomPreparation:
 
     def __init__(self, hs: Homeserver) -> None:
         self._store = hs.part(PersistEventsStore)
+        self._memberships = hs.part(MembershipsWorkerStore)
         self._states = hs.part(StateService)
+        self._server_name = hs.name
         self._is_mine = hs.is_mine
 
     async def view_of(self, room_id: str, *, backfilled: bool) -> RoomView:
@@ -124,20 +127,21 @@ class RoomPreparation:
         view = view.copy()
         for item in items:
             if item.event.metadata.outlier:
-                self._add_outlier(view, item)
+                await self._add_outlier(view, item)
             else:
                 await self._add_event(view, item)
             view.events[item.event.event_id] = item.event
         return view
 
-    def _add_outlier(self, view: RoomView, item: EventToPersist) -> None:
+    async def _add_outlier(self, view: RoomView, item: EventToPersist) -> None:
         event = item.event
         out_of_band = (
             event.membership in _OUT_OF_BAND
             and event.state_key is not None
             and self._is_mine(event.state_key)
             and event.metadata.rejected_reason is None
-            and not view.heads
+            # In a room that we are in, the state says what our users are.
+            and not await self._memberships.is_host_joined(view.room_id, self._server_name)
         )
         view.writes.append(EventWrite(event, out_of_band=out_of_band, is_local=item.is_local))
 

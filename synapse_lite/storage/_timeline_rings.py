@@ -53,16 +53,17 @@ class TimelineRings:
         self.floor = floor
 
     def append(self, room_id: str, ordering: int, event_id: str) -> None:
-        """A room has a new event."""
-        if ordering <= self.floor:
-            return
+        """A room has a new event; nearly always the newest of all."""
         ring = self._rings.get(room_id)
+        if ordering <= (self.floor if ring is None else ring.floor):
+            return
         if ring is None:
             ring = self._rings[room_id] = _Ring(self.floor)
-        if ring.orderings and ordering <= ring.orderings[-1]:
+        at = bisect_right(ring.orderings, ordering)
+        if at and ring.orderings[at - 1] == ordering:
             return
-        ring.orderings.append(ordering)
-        ring.event_ids.append(event_id)
+        ring.orderings.insert(at, ordering)
+        ring.event_ids.insert(at, event_id)
         self._count += 1
         self._rings.move_to_end(room_id)
         if len(ring.orderings) >= 2 * self._events_per_room:

@@ -122,23 +122,20 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             sign = batch.stream.counter.step
             for write, token in zip(events, tokens, strict=True):
                 write.event.metadata.stream_ordering = token * sign
-            outcome, redacted_by = await self.db.run(
-                "persist_events", self._persist_events_txn, batch
-            )
-            self._fill_caches(batch, outcome, redacted_by)
+            outcome, changed = await self.db.run("persist_events", self._persist_events_txn, batch)
+            self._fill_caches(batch, outcome, changed)
         return outcome
 
     def _fill_caches(
-        self, batch: PersistBatch, outcome: PersistOutcome, redacted_by: Mapping[str, str]
+        self, batch: PersistBatch, outcome: PersistOutcome, changed: frozenset[str]
     ) -> None:
-        """What was just written needs no reading. Redacted events are read in their new form."""
-        redacted = set(redacted_by)
-        redacted.update(write.redaction.redacts for write in batch.events() if write.redaction)
+        """What was just written needs no reading, unless it is otherwise there (`changed`)."""
+        redacted = {write.redaction.redacts for write in batch.events() if write.redaction}
         for room in batch.rooms:
             if room.room_id not in outcome.persisted_rooms:
                 continue
             for write in room.events:
-                if write.event.event_id not in redacted:
+                if write.event.event_id not in changed | redacted:
                     self.get_stored_event.prefill((write.event.event_id,), write.event)
             for group, state in room.states:
                 self.prefill_state_group(group, state)
@@ -147,7 +144,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
 
     def _persist_events_txn(
         self, txn: Transaction, batch: PersistBatch
-    ) -> tuple[PersistOutcome, Mapping[str, str]]:
+    ) -> tuple[PersistOutcome, frozenset[str]]:
         known = self._find_known_txn(txn, batch)
         repeated = _repeated_events(batch, known) | self._find_repeated_requests_txn(txn, batch)
         rooms = [
@@ -157,7 +154,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         ]
         outcome = PersistOutcome(frozenset(room.room_id for room in rooms), repeated)
         if not rooms:
-            return outcome, {}
+            return outcome, frozenset()
         work = _Work(
             attrs.evolve(batch, rooms=rooms), {event_id: k.nid for event_id, k in known.items()}
         )
@@ -168,7 +165,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             step(txn, work)
         for name in declared(type(self), "persist_steps"):
             getattr(self, name)(txn, rooms)
-        return outcome, work.redacted_by
+        return outcome, work.outliers.union(work.redacted_by)
 
     def _steps(self) -> tuple[Callable[[Transaction, _Work], None], ...]:
         return (
@@ -256,7 +253,11 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
                 if not write.in_timeline:
                     # No row of the stream will say that it has changed.
                     txn.invalidate(self.get_stored_event, (write.event.event_id,))
-        assignments = ", ".join(f"{name} = ?" for name in changed)
+        assignments = ", ".join(
+            # A redaction may have come while it was an outlier.
+            f"{name} = COALESCE(?, {name})" if name == "redacted_by" else f"{name} = ?"
+            for name in changed
+        )
         txn.executemany(f"UPDATE events SET {assignments} WHERE event_id = ?", rows)
 
     @staticmethod

@@ -8,7 +8,7 @@ from unittest import mock
 import attrs
 
 from synapse_lite.api.constants import EventTypes, Membership
-from synapse_lite.api.errors import ForbiddenError, LimitExceededError
+from synapse_lite.api.errors import ForbiddenError, InvalidParamError, LimitExceededError
 from synapse_lite.events.auth import auth_types_for_event
 from synapse_lite.events.builder import build_event
 from synapse_lite.events.context import EventContext
@@ -16,9 +16,11 @@ from synapse_lite.events.event import Event
 from synapse_lite.events.metadata import EventMetadata
 from synapse_lite.events.room_versions import ROOM_VERSIONS
 from synapse_lite.handlers.event_persister import MAX_WAITING
+from synapse_lite.handlers.persistence import LocalEventSink
 from synapse_lite.handlers.room_preparation import EventToPersist
 from synapse_lite.storage.persist_events import ClientTxn
 from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS
+from synapse_lite.types.requester import Requester
 from synapse_lite.util.background import start
 from tests.events.support import ALICE, BOB, CAROL, KEY, Room
 from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
@@ -201,9 +203,10 @@ class EveryPersistence(DatabaseCase):
         with mock.patch.object(servers.store, "_insert_events_txn", failing):
             items = [EventToPersist(each, is_local=True) for each in (poison, good)]
             groups = self.hold(servers, items)
-            servers.persister._attend_to(room.room_id)
-            with self.assertRaises(RuntimeError):
-                await groups[0]
+            with self.assertLogs("synapse_lite.handlers.event_persister", "WARNING"):
+                servers.persister._attend_to(room.room_id)
+                with self.assertRaises(RuntimeError):
+                    await groups[0]
             self.assertEqual((await groups[1])[0].event_id, good.event_id)
         heads = await servers.ask("get_room_heads", room.room_id)
         self.assertEqual(heads.event_ids, (good.event_id,))
@@ -493,6 +496,38 @@ class EveryPersistence(DatabaseCase):
             later = await servers.store.rows_between(stream, 0, servers.now, 1000)
             self.assertEqual([(token, stream.to_wire(row)) for token, row in later], live)
 
+    async def test_invite_back_into_a_room_that_all_of_us_have_left(self) -> None:
+        servers = await self.servers()
+        room = Room(VERSION)
+        room.set_join_rule("public")
+        room.join(CAROL)
+        await servers.persist_room(room)
+        await servers.persist(room.set_member(ALICE, ALICE, Membership.LEAVE))
+        invite = room.member(CAROL, ALICE, Membership.INVITE)
+        await servers.persist(
+            Event(invite.pdu, VERSION, invite.event_id, EventMetadata(outlier=True))
+        )
+        (invited,) = (await servers.ask("get_rooms_for_user", ALICE)).values()
+        self.assertEqual(invited.event_id, invite.event_id)
+
+    async def test_redaction_of_an_outlier_stays_when_it_becomes_a_normal_event(self) -> None:
+        servers = await self.servers()
+        room = await self.room(servers)
+        event = message(room, "secret", CAROL)
+        last = room.last
+        room.last = room.state[(EventTypes.MEMBER, CAROL)]
+        redaction = room.make(CAROL, EventTypes.REDACTION, {"redacts": event.event_id})
+        room.last = last
+        await servers.persist(
+            Event(event.pdu, VERSION, event.event_id, EventMetadata(outlier=True))
+        )
+        await servers.persist(redaction)
+        self.assertEqual((await servers.ask("get_event", event.event_id)).content, {})
+        await servers.persist(event)
+        stored = await servers.ask("get_event", event.event_id)
+        self.assertEqual(stored.content, {})
+        self.assertFalse(stored.metadata.outlier)
+
     async def test_restart_goes_on_where_it_ended(self) -> None:
         servers = await self.servers()
         room = await self.room(servers)
@@ -532,6 +567,69 @@ def _on(room: Room, prev: list[Event], sender: str, *args: Any) -> Event:
 
 def _without_heads(row: Any) -> Any:
     return attrs.evolve(row, heads=None) if hasattr(row, "heads") else row
+
+
+class EverySink(DatabaseCase):
+    """The master's event sink in front of the queue."""
+
+    async def start(self) -> tuple[Servers, Room, LocalEventSink]:
+        servers = await Servers(self).start()
+        room = Room(VERSION)
+        await servers.persist_room(room)
+        return servers, room, servers.kernel.part(LocalEventSink)
+
+    async def test_transaction_id_and_device_are_kept(self) -> None:
+        servers, room, sink = await self.start()
+        event = message(room)
+        first = await sink.persist(event, EventContext(), Requester(ALICE, "DEV"), txn_id="t")
+        stored = await servers.ask("get_event", event.event_id)
+        self.assertEqual((stored.metadata.txn_id, stored.metadata.device_id), ("t", "DEV"))
+        again = room.make(ALICE, EventTypes.MESSAGE, {"body": "again"})
+        answer = await sink.persist(again, EventContext(), Requester(ALICE, "DEV"), txn_id="t")
+        self.assertEqual(answer, first)
+
+    async def test_messages_are_limited_by_user(self) -> None:
+        _, room, sink = await self.start()
+        for _ in range(3):
+            await sink.persist(message(room), EventContext(), Requester(ALICE))
+        refused = room.make(ALICE, EventTypes.MESSAGE, {})
+        with self.assertRaises(LimitExceededError) as caught:
+            await sink.persist(refused, EventContext(), Requester(ALICE))
+        self.assertGreater(caught.exception.extra["retry_after_ms"], 0)
+        await sink.persist(message(room), EventContext(), Requester(ALICE), ratelimit=False)
+        bridge = Requester(ALICE, app_service_id="bridge")
+        await sink.persist(message(room), EventContext(), bridge)
+
+    async def test_only_in_ones_own_name(self) -> None:
+        _, room, sink = await self.start()
+        event = room.make(ALICE, EventTypes.MESSAGE, {})
+        with self.assertRaises(ForbiddenError):
+            await sink.persist(event, EventContext(), Requester(BOB))
+        foreign = room.make(CAROL, EventTypes.MESSAGE, {})
+        with self.assertRaises(ForbiddenError):
+            await sink.persist_many([(foreign, EventContext())], Requester(CAROL))
+
+    async def test_bad_transaction_id(self) -> None:
+        _, room, sink = await self.start()
+        event = room.make(ALICE, EventTypes.MESSAGE, {})
+        for txn_id in ("a\0b", "x" * 300):
+            with self.assertRaises(InvalidParamError):
+                await sink.persist(event, EventContext(), Requester(ALICE), txn_id=txn_id)
+
+    async def test_batch_is_atomic_and_in_order(self) -> None:
+        _, room, sink = await self.start()
+        events = [message(room, str(n)) for n in range(4)]
+        pairs = [(event, EventContext()) for event in events]
+        answers = await sink.persist_many(pairs, Requester(ALICE))
+        self.assertEqual(
+            [answer.event_id for answer in answers], [event.event_id for event in events]
+        )
+        first = answers[0].stream_ordering
+        self.assertEqual([a.stream_ordering - first for a in answers], [0, 1, 2, 3])
+
+
+class MemorySinkTests(EverySink, MemoryDatabase):
+    """On SQLite in memory."""
 
 
 class MemoryPersistenceTests(EveryPersistence, MemoryDatabase):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+from synapse_lite.config import config_from_dict
 from synapse_lite.events.context import EventContext
 from synapse_lite.events.event import Event
 from synapse_lite.handlers.persistence import EventPersister, EventToPersist
 from synapse_lite.handlers.room_preparation import RoomPreparation
 from synapse_lite.replication.send_event import PersistedEvent
+from synapse_lite.server import Homeserver
 from synapse_lite.state.service import StateService
 from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.database import DatabasePool
@@ -38,7 +39,13 @@ class Kernel:
         self.name = SERVER
         self.clock = case.clock
         self.reactor = case.reactor
-        self.config = SimpleNamespace(caches=SimpleNamespace(total_size=64 * 1024 * 1024))
+        self.config = config_from_dict(
+            {
+                "server_name": SERVER,
+                "database": {"name": "sqlite3", "args": {"database": ":memory:"}},
+                "rc_message": {"per_second": 0.01, "burst_count": 3},
+            }
+        )
         self.db = db
         self.parts: dict[type, Any] = {}
 
@@ -72,15 +79,15 @@ class Servers:
         if prepare:
             await prepare_database(self.db)
             await self.db.run("complete", _complete_txn)
-        kernel: Any = Kernel(self.case, self.db)
-        self.store = EventsStore(kernel, self.db)
+        self.kernel = kernel = Kernel(self.case, self.db)
+        self.store = EventsStore(cast(Homeserver, kernel), self.db)
         kernel.provide_store(self.store)
         await self.store.load_positions()
         self.persister = kernel.part(EventPersister)
         self.preparation = kernel.part(RoomPreparation)
         self.states = kernel.part(StateService)
         self.worker_db = self.db.sharing()
-        worker_kernel: Any = Kernel(self.case, self.worker_db)
+        worker_kernel = cast(Homeserver, Kernel(self.case, self.worker_db))
         self.worker = SlavedEventsStore(worker_kernel, self.worker_db)
         for stream in self.worker.followed:
             self.worker.start_at(stream, self.store.current_token(stream))
