@@ -23,7 +23,7 @@ from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS
 from synapse_lite.types.requester import Requester
 from synapse_lite.util.background import start
 from tests.events.support import ALICE, BOB, CAROL, KEY, Room
-from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
+from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
 from tests.storage.rooms import Servers
 
 VERSION = ROOM_VERSIONS["11"]
@@ -567,6 +567,60 @@ def _on(room: Room, prev: list[Event], sender: str, *args: Any) -> Event:
 
 def _without_heads(row: Any) -> Any:
     return attrs.evolve(row, heads=None) if hasattr(row, "heads") else row
+
+
+class EveryConcurrency(DatabaseCase):
+    """Many rooms, many senders, real threads."""
+
+    async def test_everything_acknowledged_is_there_once_and_in_order(self) -> None:
+        servers = await Servers(self).start()
+        # Version 12, in which rooms have ids of their own in these tests.
+        rooms = [Room(ROOM_VERSIONS["12"], {"n": n}) for n in range(5)]
+        for room in rooms:
+            await servers.persist_room(room)
+        sent = []
+        for n in range(40):
+            for room in rooms:
+                event = message(room, str(n))
+                txn = ClientTxn(ALICE, "DEV", room.room_id, str(n))
+                for _ in range(2 if n % 5 == 0 else 1):
+                    item = EventToPersist(_copy(event), is_local=True, txn=txn)
+                    sent.append((room, event, start(servers.persister.persist(item))))
+        transactions = self.db.counts.transactions
+        orderings: dict[str, list[int]] = {room.room_id: [] for room in rooms}
+        for room, event, running in sent:
+            answer = await running
+            self.assertEqual(answer.event_id, event.event_id)
+            orderings[room.room_id].append(answer.stream_ordering)
+        self.assertLess(self.db.counts.transactions - transactions, len(sent) / 4)
+        for room in rooms:
+            found = orderings[room.room_id]
+            self.assertEqual(found, sorted(found))
+            self.assertEqual(len(set(found)), 40)
+            part = await servers.ask("get_room_events_since", room.room_id, 0, servers.now, 40)
+            self.assertEqual(
+                [event.event_id for event in part.events],
+                [event.event_id for event in list(room.events.values())[-40:]],
+            )
+            heads = await servers.ask("get_room_heads", room.room_id)
+            self.assertEqual(heads.event_ids, (room.last.event_id,))
+        for store in (servers.store, servers.worker):
+            store.caches.invalidate_all()
+        stored = await servers.store.get_event_rows(0, servers.now, 10_000)
+        ids = [row.event_id for _, row in stored]
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertEqual(set(ids), {e for room in rooms for e in room.events})
+        for room in rooms:
+            heads = await servers.ask("get_room_heads", room.room_id)
+            self.assertEqual(heads.event_ids, (room.last.event_id,))
+
+
+class FileConcurrencyTests(EveryConcurrency, FileDatabase):
+    """On SQLite in a file, with threads."""
+
+
+class PostgresConcurrencyTests(EveryConcurrency, PostgresDatabase):
+    """On PostgreSQL."""
 
 
 class EverySink(DatabaseCase):
