@@ -1,0 +1,114 @@
+"""Devices: what users are logged in with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from ._base import BaseStore
+from .access_tokens import AccessTokensStore
+from .transaction import Transaction
+
+_COLUMNS = ("device_id", "display_name", "last_seen_ts", "last_seen_ip", "last_seen_user_agent")
+
+
+@attrs.frozen
+class Device:
+    """A device of a user. Times are in ms."""
+
+    device_id: str
+    display_name: str | None
+    last_seen_ts: int | None = None
+    last_seen_ip: str | None = None
+    last_seen_user_agent: str | None = None
+
+
+class DevicesWorkerStore(BaseStore):
+    """Reads of devices, in any process."""
+
+    async def get_devices(self, user_id: str) -> list[Device]:
+        """The devices of a user, by device id."""
+        rows = await self.db.read(
+            "get_devices", lambda txn: txn.select("devices", _COLUMNS, user_id=user_id)
+        )
+        return sorted((Device(*row) for row in rows), key=lambda device: device.device_id)
+
+    async def get_device(self, user_id: str, device_id: str) -> Device | None:
+        """One device of a user."""
+        row = await self.db.read(
+            "get_device",
+            lambda txn: txn.select_one("devices", _COLUMNS, user_id=user_id, device_id=device_id),
+        )
+        return None if row is None else Device(*row)
+
+
+class DevicesStore(DevicesWorkerStore, AccessTokensStore):
+    """Writes of devices. A device and its access tokens come and go together."""
+
+    async def log_in_device(
+        self, user_id: str, device_id: str, display_name: str | None, token: str
+    ) -> int:
+        """Give a device a token, in place of those that it had. Returns the token's id.
+
+        A new device gets the display name; a known one keeps its own.
+        """
+        return await self.db.run(
+            "log_in_device", self._log_in_device_txn, user_id, device_id, display_name, token
+        )
+
+    def _log_in_device_txn(
+        self, txn: Transaction, user_id: str, device_id: str, display_name: str | None, token: str
+    ) -> int:
+        is_new = txn.insert_ignore(
+            "devices",
+            user_id=user_id,
+            device_id=device_id,
+            display_name=display_name,
+            created_ts=self.clock.time_ms(),
+        )
+        if not is_new:
+            self._delete_tokens_of_devices_txn(txn, user_id, [device_id])
+        return self._insert_access_token_txn(txn, user_id, token, device_id)
+
+    async def rename_device(self, user_id: str, device_id: str, display_name: str | None) -> bool:
+        """Change the display name. Returns whether there is such a device."""
+        changed = await self.db.run(
+            "rename_device",
+            lambda txn: txn.update(
+                "devices",
+                {"user_id": user_id, "device_id": device_id},
+                {"display_name": display_name},
+            ),
+        )
+        return changed > 0
+
+    async def delete_devices(self, user_id: str, device_ids: Collection[str]) -> None:
+        """Log devices out and forget them; those that do not exist are passed over."""
+        await self.db.run("delete_devices", self._delete_devices_txn, user_id, device_ids)
+
+    def _delete_devices_txn(
+        self, txn: Transaction, user_id: str, device_ids: Collection[str]
+    ) -> None:
+        self._delete_tokens_of_devices_txn(txn, user_id, device_ids)
+        clause, args = txn.in_clause("device_id", device_ids)
+        txn.execute(f"DELETE FROM devices WHERE user_id = ? AND {clause}", [user_id, *args])
+
+    async def log_out_everywhere(self, user_id: str) -> None:
+        """Delete all devices and tokens of a user."""
+        await self.db.run("log_out_everywhere", self._log_out_txn, user_id, None, None)
+
+    def _log_out_txn(
+        self,
+        txn: Transaction,
+        user_id: str,
+        except_device_id: str | None,
+        except_token_id: int | None,
+    ) -> None:
+        """Delete the user's devices and tokens, but for those that make this request."""
+        self._delete_tokens_of_user_txn(txn, user_id, except_token_id)
+        # No device has an empty id.
+        txn.execute(
+            "DELETE FROM devices WHERE user_id = ? AND device_id <> ?",
+            (user_id, except_device_id or ""),
+        )
