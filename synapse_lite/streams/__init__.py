@@ -28,11 +28,12 @@ from .events import BACKFILL, CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow
 from .receipts import RECEIPTS, TYPING, ReceiptRow, TypingRow
 from .rooms import PUBLIC_ROOMS, PublicRoomRow
 
+# The order in which rows of one commit go out: what events rely on comes before them.
 STREAMS: tuple[Stream, ...] = (
+    CACHES,
+    CURRENT_STATE_DELTAS,
     EVENTS,
     BACKFILL,
-    CURRENT_STATE_DELTAS,
-    CACHES,
     RECEIPTS,
     TYPING,
     ACCOUNT_DATA,

@@ -9,14 +9,17 @@ from ._base import LIVE, Counter, Stream, Table, row, wakes_room
 
 @row
 class ReceiptRow:
-    """A receipt; `data` is its content, such as `{"ts": ms}`."""
+    """A receipt; `data` is its content, such as `{"ts": ms}`.
+
+    `thread_id` is empty for a receipt of no thread.
+    """
 
     room_id: str
     receipt_type: str
     user_id: str
     event_id: str
     data: dict[str, Any]
-    thread_id: str | None = None
+    thread_id: str = ""
 
 
 RECEIPTS = Stream(
