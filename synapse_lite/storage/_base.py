@@ -69,6 +69,7 @@ class BaseStore:
         }
         self._effects = {stream.name: self._effects_of(stream) for stream in self.followed}
         self._listeners: list[RowListener] = []
+        self._restart_listeners: list[Callable[[], None]] = []
 
     def _followed_streams(self) -> tuple[Stream, ...]:
         """The streams whose rows concern this store: computed, never listed."""
@@ -115,6 +116,10 @@ class BaseStore:
     def follow(self, listener: RowListener) -> None:
         """Call the listener, in the order of tokens, once rows are applied and readable."""
         self._listeners.append(listener)
+
+    def follow_restarts(self, listener: Callable[[], None]) -> None:
+        """Call the listener when a stream went on without the rows in between (in workers only)."""
+        self._restart_listeners.append(listener)
 
     def _tell(self, stream: Stream, token: int, rows: Sequence[Any]) -> None:
         for listener in self._listeners:
@@ -388,3 +393,5 @@ class FollowerStore(BaseStore):
             if handled is stream:
                 getattr(self, method)(token)
         self._tell(stream, token, ())
+        for listener in self._restart_listeners:
+            listener()
