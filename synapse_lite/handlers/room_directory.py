@@ -1,0 +1,59 @@
+"""Names of new rooms: their alias, and their place in the public list."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from ..api.errors import RoomInUseError
+from ..server import Homeserver
+from ..storage.aliases import AliasesStore
+from ..storage.errors import ConflictError
+from ..storage.public_rooms import PublicRoomsStore
+from ..storage.rooms import RoomsWorkerStore
+
+
+class RoomDirectory:
+    """Enters rooms that are being created, in the master."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        self._aliases = hs.part(AliasesStore)
+        self._public_rooms = hs.part(PublicRoomsStore)
+        self._rooms = hs.part(RoomsWorkerStore)
+        self._server_name = hs.name
+
+    async def check_free(self, alias: str) -> None:
+        """Raise RoomInUseError if an alias of this server leads to a room.
+
+        One whose room does not exist was left by a crash between the alias and the room, and is
+        taken away.
+        """
+        room_id = await self._aliases.get_room_id_of_alias(alias)
+        if room_id is None:
+            return
+        if await self._rooms.has_room(room_id):
+            raise RoomInUseError(f"The alias {alias} is taken")
+        await self._aliases.delete_alias(alias)
+
+    @contextlib.asynccontextmanager
+    async def aliased(self, alias: str | None, room_id: str, creator: str) -> AsyncIterator[None]:
+        """Let the alias, if there is one, lead to the room that the body makes.
+
+        If the body fails, the alias is free again. Raises RoomInUseError if it is taken.
+        """
+        if alias is None:
+            yield
+            return
+        try:
+            await self._aliases.create_alias(alias, room_id, [self._server_name], creator)
+        except ConflictError as error:
+            raise RoomInUseError(f"The alias {alias} is taken") from error
+        try:
+            yield
+        except BaseException:
+            await self._aliases.delete_alias(alias)
+            raise
+
+    async def publish(self, room_id: str) -> None:
+        """Put the room on the public list."""
+        await self._public_rooms.set_published(room_id, True)
