@@ -34,7 +34,7 @@ EVENTS_PER_COMMIT = 200
 """How many events one transaction takes, unless events that belong together are more."""
 
 MAX_WAITING = 5_000
-"""How many events may wait before more are refused."""
+"""How many events may wait before more are refused; the last let in may be a whole room."""
 
 _RETRY_AFTER_MS = 1_000
 
@@ -116,7 +116,7 @@ class EventPersister:
         room_id = items[0].event.room_id
         if any(item.event.room_id != room_id for item in items):
             raise ValueError("Events that are persisted together must be of one room")
-        if self._waiting_events and self._waiting_events + len(items) > MAX_WAITING:
+        if self._waiting_events >= MAX_WAITING:
             raise LimitExceededError(
                 "Too many events wait to be stored", retry_after_ms=_RETRY_AFTER_MS
             )
@@ -137,18 +137,18 @@ class EventPersister:
         """Prepare what waits for a room and hand it to the next transaction."""
         groups = self._take_groups(room_id)
         kept: list[_Group] = []
-        view: RoomView | None = None
         try:
             view = await self._preparation.view_of(room_id, backfilled=groups[0].backfilled)
         except Exception:
-            for group in groups:
-                self._fail(group, Failure())
-        for group in groups if view is not None else ():
+            self._fail_all(groups)
+            self._release(room_id)
+            return
+        for group in groups:
             prepared = await self._prepare(view, group)
             if prepared is not None:
                 view = prepared
                 kept.append(group)
-        if view is None or not kept:
+        if not kept:
             self._release(room_id)
             return
         self._ready.append(_ReadyRoom(view, kept))
@@ -173,9 +173,8 @@ class EventPersister:
             del self._waiting[room_id]
         return taken
 
-    async def _prepare(self, view: RoomView | None, group: _Group) -> RoomView | None:
+    async def _prepare(self, view: RoomView, group: _Group) -> RoomView | None:
         """The view with the events of a group; None if the group has been answered instead."""
-        assert view is not None, "groups are prepared on a view"
         try:
             return await self._preparation.add(view, group.items)
         except MatrixError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..api.errors import ForbiddenError, InvalidParamError, LimitExceededError
 from ..events.context import EventContext
 from ..events.event import Event
-from ..events.validation import check_event_size, check_pdu_format
+from ..events.validation import check_pdu_format
 from ..replication.send_event import EventSink, NewEvent, PersistedEvent
 from ..server import Homeserver
 from ..storage.persist_events import ClientTxn
@@ -70,7 +70,6 @@ class LocalEventSink(EventSink):
         if not self._is_mine(event.sender) or event.sender != requester.user_id:
             raise ForbiddenError("Events can only be sent in one's own name")
         check_pdu_format(event.pdu, event.room_version)
-        check_event_size(event)
 
     def _limit(self, requester: Requester, ratelimit: bool) -> None:
         """Application services are not limited: they relay what others have sent."""

@@ -265,11 +265,12 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         rows = [
             (work.nids[write.event.event_id], work.nids[auth_id])
             for write in work.events()
-            if write.event.is_state and write.event.event_id not in work.outliers
+            if write.event.is_state
             for auth_id in dict.fromkeys(write.event.auth_event_ids)
             if auth_id in work.nids
         ]
-        txn.insert_many("event_auth", ("nid", "auth_nid"), rows)
+        # What was an outlier has rows already, perhaps not all.
+        txn.insert_many("event_auth", ("nid", "auth_nid"), rows, ignore_conflicts=True)
 
     def _insert_groups_txn(self, txn: Transaction, work: _Work) -> None:
         groups = [group for room in work.rooms for group in room.groups]

@@ -79,6 +79,15 @@ class EveryPersistence(DatabaseCase):
             self.assertEqual(self.db.counts.transactions - before[0], 1)
             self.assertLessEqual(self.db.counts.statements - before[1], 10)
 
+    async def test_join_costs_one_transaction(self) -> None:
+        servers = await self.servers()
+        room = await self.room(servers)
+        await servers.persist(message(room))
+        before = (self.db.counts.transactions, self.db.counts.statements)
+        await servers.persist(room.join("@eve:one"))
+        self.assertEqual(self.db.counts.transactions - before[0], 1)
+        self.assertLessEqual(self.db.counts.statements - before[1], 14)
+
     async def test_events_from_outside_cost_few_statements(self) -> None:
         servers = await self.servers()
         room = await self.room(servers)
