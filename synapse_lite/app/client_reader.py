@@ -6,9 +6,12 @@ from ..handlers.auth import AccountAuthenticator
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
+from ..storage.public_rooms import PublicRoomsWorkerStore
+from ..storage.rooms import RoomsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
@@ -19,6 +22,9 @@ class ClientReaderStore(
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     MembershipsWorkerStore,
+    RoomsWorkerStore,
+    AliasesWorkerStore,
+    PublicRoomsWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     FollowerStore,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ._base import MasterStore
+from .aliases import AliasesStore
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
+from .public_rooms import PublicRoomsStore
 from .rooms import RoomsStore
 from .state_groups import StateGroupsStore
 from .timeline import TimelineWorkerStore
@@ -15,6 +17,8 @@ from .timeline import TimelineWorkerStore
 class DataStore(
     PersistEventsStore,
     RoomsStore,
+    AliasesStore,
+    PublicRoomsStore,
     MembershipsStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
