@@ -22,6 +22,9 @@ from .transaction import Transaction
 __all__ = ["EventTypeFilter", "EventsAround", "TimelineSlice", "TimelineWorkerStore"]
 
 ROOMS_PER_STATEMENT = 100
+BEGINNING = -(2**62)
+"""Before all events: history that was fetched later has negative positions."""
+
 _EVENTS_PER_ROOM = 100
 _EVENTS_IN_ALL = 100_000
 _EVERYTHING = EventTypeFilter()
@@ -85,63 +88,58 @@ class TimelineWorkerStore(EventsWorkerStore):
     async def get_rooms_events_since(
         self, rooms: Mapping[str, int], high: int, limit: int
     ) -> dict[str, TimelineSlice]:
-        """As `get_room_events_since` for many rooms, each with its lower bound.
+        """As `get_room_events_since` for many rooms, each with its lower bound."""
+        return await self.get_events_in_ranges(
+            {room_id: (low, high) for room_id, low in rooms.items()}, limit
+        )
+
+    async def get_latest_events_for_rooms(
+        self, room_ids: Collection[str], high: int, limit: int
+    ) -> dict[str, TimelineSlice]:
+        """The newest `limit` events of each room up to a position, in a statement per 100 rooms."""
+        return await self.get_events_in_ranges(dict.fromkeys(room_ids, (BEGINNING, high)), limit)
+
+    async def get_events_in_ranges(
+        self, ranges: Mapping[str, tuple[int, int]], limit: int
+    ) -> dict[str, TimelineSlice]:
+        """The newest `limit` events of each room with low < position <= high.
 
         Rooms that are in the rings, and rooms without news, cost no query.
         """
         found: dict[str, _Found] = {}
-        unknown: dict[str, int] = {}
+        unknown: dict[str, tuple[int, int]] = {}
         changes = self.change_cache("room_events_changed")
-        for room_id, low in rooms.items():
+        for room_id, (low, high) in ranges.items():
             ring = self._rings.since(room_id, low, high, limit)
             if ring is not None:
                 found[room_id] = _Found(ring.event_ids, ring.limited)
             elif low >= high or not changes.has_changed(room_id, low):
                 found[room_id] = _Found((), limited=False)
             else:
-                unknown[room_id] = low
+                unknown[room_id] = (low, high)
         if unknown:
             read = self._get_newest_txn
-            found.update(await self.db.read("get_events_since", read, unknown, high, limit))
-        return await self._slices(rooms, found)
-
-    async def get_latest_events_for_rooms(
-        self, room_ids: Collection[str], high: int, limit: int
-    ) -> dict[str, TimelineSlice]:
-        """The newest `limit` events of each room up to a position, in a statement per 100 rooms."""
-        # History that was fetched later has negative positions.
-        return await self._latest(dict.fromkeys(room_ids, -(2**62)), high, limit)
-
-    async def _latest(
-        self, rooms: Mapping[str, int], high: int, limit: int
-    ) -> dict[str, TimelineSlice]:
-        found: dict[str, _Found] = {}
-        unknown: dict[str, int] = {}
-        for room_id, low in rooms.items():
-            ring = self._rings.since(room_id, low, high, limit)
-            if ring is not None:
-                found[room_id] = _Found(ring.event_ids, ring.limited)
-            else:
-                unknown[room_id] = low
-        if unknown:
-            read = self._get_newest_txn
-            found.update(await self.db.read("get_latest_events", read, unknown, high, limit))
-        return await self._slices(dict.fromkeys(rooms, high), found)
+            found.update(await self.db.read("get_events_since", read, unknown, limit))
+        # An empty slice lies at the lower bound, or at the end where there is no such bound.
+        bounds = {
+            room_id: high if low == BEGINNING else low for room_id, (low, high) in ranges.items()
+        }
+        return await self._slices(bounds, found)
 
     @staticmethod
     def _get_newest_txn(
-        txn: Transaction, rooms: Mapping[str, int], high: int, limit: int
+        txn: Transaction, ranges: Mapping[str, tuple[int, int]], limit: int
     ) -> dict[str, _Found]:
-        found: dict[str, list[tuple[int, str]]] = {room_id: [] for room_id in rooms}
+        found: dict[str, list[tuple[int, str]]] = {room_id: [] for room_id in ranges}
         one_room = (
             "SELECT * FROM (SELECT room_id, stream_ordering, event_id FROM events"
             " WHERE room_id = ? AND in_timeline AND stream_ordering > ? AND stream_ordering <= ?"
             " ORDER BY stream_ordering DESC LIMIT ?) AS newest"
         )
-        for piece in chunks(rooms, ROOMS_PER_STATEMENT):
+        for piece in chunks(ranges, ROOMS_PER_STATEMENT):
             args: list[Any] = []
             for room_id in piece:
-                args += (room_id, rooms[room_id], high, limit + 1)
+                args += (room_id, *ranges[room_id], limit + 1)
             rows = txn.query(" UNION ALL ".join([one_room] * len(piece)), args)
             for room_id, ordering, event_id in rows:
                 found[room_id].append((ordering, event_id))
