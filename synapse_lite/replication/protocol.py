@@ -361,7 +361,9 @@ class ReplicationConnection(LineOnlyReceiver):
     def descriptor(self) -> int | None:
         """The file descriptor of the socket, if there is one."""
         handle = getattr(self.transport, "socket", None)
-        return handle.fileno() if handle is not None and self.is_open else None
+        number: int = -1 if handle is None else handle.fileno()
+        # A socket that is closed has no number any more.
+        return number if number >= 0 else None
 
 
 def _cancel(timer: IDelayedCall | None) -> None:

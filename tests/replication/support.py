@@ -11,6 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.config import config_from_dict
+from synapse_lite.config.listeners import Listener, ListenerResource
 from synapse_lite.crypto.signing import generate_signing_key
 from synapse_lite.replication.master import ReplicationPublisher
 from synapse_lite.replication.worker import ReplicationFollower
@@ -35,6 +36,9 @@ from synapse_lite.util.caches.cached import cached
 from synapse_lite.util.clock import Clock
 from synapse_lite.util.json import encode_json_text
 from tests.harness.replication import MemoryEndpoint, connect_in_memory
+
+LISTENER = Listener(port=9093, resources=(ListenerResource(names=("replication",)),))
+"""Where the master takes events of workers."""
 
 KEY = generate_signing_key("test")
 
@@ -185,6 +189,7 @@ class ReplicationCase(TestCase):
         self.master.bind_live(TYPING, self.master.live_typing)
         hs.provide_store(self.master)
         self.publisher = hs.part(ReplicationPublisher)
+        self.addCleanup(_disconnect, self.publisher)
         commands = hs.part(WorkerCommands)
         assert isinstance(commands, RecordingCommands)
         self.commands = commands
@@ -214,7 +219,9 @@ class ReplicationCase(TestCase):
         hs = self.make_hs(name, **options)
         store = SomeFollowerStore(hs, self.db.sharing())
         hs.provide_store(store)
-        return store, hs.part(ReplicationFollower)
+        follower = hs.part(ReplicationFollower)
+        self.addCleanup(follower.stop)
+        return store, follower
 
     def worker(
         self, **options: Any
@@ -276,6 +283,12 @@ class Client:
         from_twisted: Any = self.transport
         from_twisted.disconnecting = True
         self.connection.connectionLost()
+
+
+def _disconnect(publisher: ReplicationPublisher) -> None:
+    """So that metrics of one test do not show in the next."""
+    for connection in list(publisher.connections):
+        connection.connectionLost()
 
 
 def _create_tables(txn: Transaction) -> None:
