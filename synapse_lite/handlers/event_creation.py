@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import attrs
 
@@ -54,6 +55,13 @@ class _Draft:
     redacts: str | None
     txn_id: str | None
     origin_server_ts: int | None
+
+    @property
+    def txn_key(self) -> str | None:
+        """The transaction id within the room: that of a redaction is of another endpoint."""
+        if self.txn_id is None or self.redacts is None:
+            return self.txn_id
+        return f"redact/{self.txn_id}"
 
     @property
     def auth_keys(self) -> set[StateKey]:
@@ -114,27 +122,20 @@ class EventCreationHandler:
         Raises ForbiddenError, BadJsonError, TooLargeError, LimitExceededError; BadAliasError and
         InvalidParamError for aliases; NotFoundError for a redaction of nothing.
         """
-
-        async def send() -> str:
-            version = await self.room_version(room_id)
-            draft = _Draft(
-                requester=requester,
-                room_id=room_id,
-                room_version=version,
-                type=event_type,
-                content=content,
-                state_key=state_key,
-                redacts=redacts,
-                txn_id=txn_id,
-                origin_server_ts=origin_server_ts,
-            )
+        draft = await self._draft(
+            requester,
+            room_id,
+            event_type,
+            content,
+            state_key=state_key,
+            redacts=redacts,
+            txn_id=txn_id,
+            origin_server_ts=origin_server_ts,
+        )
+        if draft.txn_key is None:
             return await self._send(draft, ratelimit=ratelimit)
-
-        if txn_id is None:
-            return await send()
-        endpoint = EventTypes.REDACTION if redacts is not None else "send"
-        key = (requester.user_id, requester.device_id, room_id, endpoint, txn_id)
-        return await self._responses.get(key, send)
+        key = (requester.user_id, requester.device_id, room_id, draft.txn_key)
+        return await self._responses.get(key, lambda: self._send(draft, ratelimit=ratelimit))
 
     async def create_event(
         self,
@@ -149,13 +150,11 @@ class EventCreationHandler:
         origin_server_ts: int | None = None,
     ) -> tuple[Event, EventContext]:
         """An event that may be sent now, and the state before it. Raises as `create_and_send`."""
-        version = await self.room_version(room_id)
-        draft = _Draft(
-            requester=requester,
-            room_id=room_id,
-            room_version=version,
-            type=event_type,
-            content=content,
+        draft = await self._draft(
+            requester,
+            room_id,
+            event_type,
+            content,
             state_key=state_key,
             redacts=redacts,
             txn_id=txn_id,
@@ -170,6 +169,12 @@ class EventCreationHandler:
             return await self._rooms.get_room_version(room_id)
         except NotFoundError:
             raise ForbiddenError("You are not in this room") from None
+
+    async def _draft(
+        self, requester: Requester, room_id: str, event_type: str, content: JsonDict, **more: Any
+    ) -> _Draft:
+        version = await self.room_version(room_id)
+        return _Draft(requester, room_id, version, event_type, content, **more)
 
     # Sending
 
@@ -191,17 +196,17 @@ class EventCreationHandler:
             return unchanged
         event = await self._create(draft, basis)
         persisted = await self._sink.persist(
-            event, basis.context, draft.requester, ratelimit=ratelimit, txn_id=draft.txn_id
+            event, basis.context, draft.requester, ratelimit=ratelimit, txn_id=draft.txn_key
         )
         await self._progress.reached(persisted.stream_ordering)
         return persisted.event_id
 
     async def _first_event_id(self, draft: _Draft) -> str | None:
-        if draft.txn_id is None:
+        if draft.txn_key is None:
             return None
         requester = draft.requester
         return await self._store.get_event_id_for_txn(
-            requester.user_id, requester.device_id, draft.room_id, draft.txn_id
+            requester.user_id, requester.device_id, draft.room_id, draft.txn_key
         )
 
     # Building

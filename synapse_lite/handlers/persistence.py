@@ -51,7 +51,8 @@ class LocalEventSink(EventSink):
         txn = None
         if txn_id is not None:
             txn = _client_txn(requester, event.room_id, txn_id)
-            event.metadata.txn_id = txn_id
+            # Whoever made the event may have put what the client sent, without the endpoint.
+            event.metadata.txn_id = event.metadata.txn_id or txn_id
             event.metadata.device_id = requester.device_id
         return await self._persister.persist(EventToPersist(event, context, is_local=True, txn=txn))
 

@@ -11,6 +11,7 @@ from ..storage.aliases import AliasesStore
 from ..storage.errors import ConflictError
 from ..storage.public_rooms import PublicRoomsStore
 from ..storage.rooms import RoomsWorkerStore
+from ..util.async_helpers import Linearizer
 
 
 class RoomDirectory:
@@ -21,38 +22,40 @@ class RoomDirectory:
         self._public_rooms = hs.part(PublicRoomsStore)
         self._rooms = hs.part(RoomsWorkerStore)
         self._server_name = hs.name
+        self._entering = Linearizer("room_aliases", clock=hs.clock)
 
     async def check_free(self, alias: str) -> None:
-        """Raise RoomInUseError if an alias of this server leads to a room.
-
-        One whose room does not exist was left by a crash between the alias and the room, and is
-        taken away.
-        """
+        """Raise RoomInUseError if an alias of this server leads to a room."""
         room_id = await self._aliases.get_room_id_of_alias(alias)
-        if room_id is None:
-            return
-        if await self._rooms.has_room(room_id):
+        if room_id is not None and await self._rooms.has_room(room_id):
             raise RoomInUseError(f"The alias {alias} is taken")
-        await self._aliases.delete_alias(alias)
 
     @contextlib.asynccontextmanager
     async def aliased(self, alias: str | None, room_id: str, creator: str) -> AsyncIterator[None]:
         """Let the alias, if there is one, lead to the room that the body makes.
 
-        If the body fails, the alias is free again. Raises RoomInUseError if it is taken.
+        If the body fails, the alias is free again; one whose room does not exist was left by a
+        crash, and is taken. Raises RoomInUseError.
         """
         if alias is None:
             yield
             return
+        # One at a time, as the alias of a room that is being made looks like one left behind.
+        async with self._entering.queue(alias):
+            await self._create_alias(alias, room_id, creator)
+            try:
+                yield
+            except BaseException:
+                await self._aliases.delete_alias(alias)
+                raise
+
+    async def _create_alias(self, alias: str, room_id: str, creator: str) -> None:
+        await self.check_free(alias)
+        await self._aliases.delete_alias(alias)
         try:
             await self._aliases.create_alias(alias, room_id, [self._server_name], creator)
         except ConflictError as error:
             raise RoomInUseError(f"The alias {alias} is taken") from error
-        try:
-            yield
-        except BaseException:
-            await self._aliases.delete_alias(alias)
-            raise
 
     async def publish(self, room_id: str) -> None:
         """Put the room on the public list."""
