@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..handlers.auth import AccountAuthenticator
+from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.accounts import AccountsWorkerStore
 from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
@@ -27,6 +29,7 @@ class ClientReaderStore(
     PublicRoomsWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
+    AccountsWorkerStore,
     FollowerStore,
 ):
     """What the client_reader reads."""
@@ -37,7 +40,11 @@ CLIENT_READER = Process(
     purpose="Answers what clients only read: state, history, profiles, lists of rooms.",
     store=ClientReaderStore,
     resources=("client", "metrics", "health"),
-    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+    bindings={
+        EventSink: MasterEventSink,
+        Authenticator: AccountAuthenticator,
+        ClientIps: WorkerClientIps,
+    },
 )
 
 if __name__ == "__main__":

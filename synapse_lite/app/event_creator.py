@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ..handlers.auth import AccountAuthenticator
+from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.aliases import AliasesWorkerStore
+from ..storage.accounts import AccountsWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
@@ -16,11 +19,14 @@ from ._process import Process
 
 
 class EventCreatorStore(
+    RoomsWorkerStore,
+    AliasesWorkerStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     MembershipsWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
+    AccountsWorkerStore,
     FollowerStore,
 ):
     """What the event_creator reads."""
@@ -31,7 +37,11 @@ EVENT_CREATOR = Process(
     purpose="Creates events for clients; the master persists them.",
     store=EventCreatorStore,
     resources=("client", "metrics", "health"),
-    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+    bindings={
+        EventSink: MasterEventSink,
+        Authenticator: AccountAuthenticator,
+        ClientIps: WorkerClientIps,
+    },
 )
 
 if __name__ == "__main__":

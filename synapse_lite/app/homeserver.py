@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
+from ..handlers.account_tasks import AccountTasks
 from ..handlers.auth import AccountAuthenticator
+from ..handlers.client_ips import ClientIps, MasterClientIps
 from ..handlers.persistence import LocalEventSink
+from ..handlers.ui_auth import UiAuthHandler
+from ..handlers.worker_commands import WorkerCommandsHandler
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink
+from ..replication.worker_commands import WorkerCommands
 from ..storage.datastore import DataStore
 from ._main import main
-from ._process import Process
+from ._process import Duty, Process
 
 MASTER = Process(
     name="master",
     purpose="Writes everything; serves everything that no worker serves.",
     store=DataStore,
-    resources=("client", "federation", "media", "keys", "admin", "metrics", "health", "replication"),
-    bindings={EventSink: LocalEventSink, Authenticator: AccountAuthenticator},
+    resources=(
+        "client",
+        "federation",
+        "media",
+        "keys",
+        "admin",
+        "metrics",
+        "health",
+        "replication",
+    ),
+    bindings={
+        EventSink: LocalEventSink,
+        Authenticator: AccountAuthenticator,
+        ClientIps: MasterClientIps,
+        WorkerCommands: WorkerCommandsHandler,
+    },
+    duties=(
+        Duty(
+            "client_ips",
+            "Writes down where the requests of users come from.",
+            lambda hs: hs.part(MasterClientIps),
+        ),
+        Duty(
+            "ui_auth_expiry",
+            "Forgets sessions of user-interactive authentication that were not finished.",
+            lambda hs: hs.part(UiAuthHandler),
+        ),
+        Duty(
+            "account_tasks",
+            "Tells rooms of new names and pictures, joins rooms for new users, leaves them for"
+            " deactivated ones.",
+            lambda hs: hs.part(AccountTasks),
+        ),
+    ),
     many=False,
     is_master=True,
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..handlers.auth import AccountAuthenticator
+from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.accounts import AccountsWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
@@ -21,6 +23,7 @@ class SynchrotronStore(
     MembershipsWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
+    AccountsWorkerStore,
     FollowerStore,
 ):
     """What the synchrotron reads."""
@@ -31,7 +34,12 @@ SYNCHROTRON = Process(
     purpose="Answers /sync.",
     store=SynchrotronStore,
     resources=("client", "metrics", "health"),
-    bindings={EventSink: MasterEventSink, Authenticator: AccountAuthenticator},
+    sticky=True,
+    bindings={
+        EventSink: MasterEventSink,
+        Authenticator: AccountAuthenticator,
+        ClientIps: WorkerClientIps,
+    },
 )
 
 if __name__ == "__main__":

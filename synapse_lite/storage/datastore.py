@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from ._base import MasterStore
 from .aliases import AliasesStore
+from .client_ips import ClientIpsStore
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
+from .registration import RegistrationStore
 from .rooms import RoomsStore
 from .state_groups import StateGroupsStore
 from .timeline import TimelineWorkerStore
+from .ui_auth import UiAuthStore
 
 
 class DataStore(
+    RegistrationStore,
+    UiAuthStore,
+    ClientIpsStore,
     PersistEventsStore,
     RoomsStore,
     AliasesStore,

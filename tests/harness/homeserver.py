@@ -24,6 +24,7 @@ from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.streams import Stream
 from synapse_lite.util.background import start
 from synapse_lite.util.clock import Clock
+from synapse_lite.util.threads import InlineThreads, Threads
 
 from .http import Answer, Connection, make_request, start_request
 from .openapi import check_answer
@@ -103,6 +104,7 @@ class Server:
         self.store: Any = process.store(self.hs, db)
         self.hs.provide_store(self.store)
         self.hs.provide(DatabasePool, db)
+        self.hs.provide(Threads, InlineThreads(self.hs))
         self._site: Site | None = None
 
     @property

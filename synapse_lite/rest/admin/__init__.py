@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from ...http.endpoint import Servlet
+from . import register
 
-SERVLETS: tuple[type[Servlet], ...] = ()
+# One line for each module: `*module.SERVLETS`.
+SERVLETS: tuple[type[Servlet], ...] = (*register.SERVLETS,)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ...http.endpoint import Servlet
+from . import documents
 
-SERVLETS: tuple[type[Servlet], ...] = ()
+SERVLETS: tuple[type[Servlet], ...] = (*documents.SERVLETS,)

@@ -1,0 +1,82 @@
+"""Logging in and out (client-server API, "Login")."""
+
+from __future__ import annotations
+
+from ...api.constants import LoginType
+from ...api.errors import UnknownError
+from ...api.urls import CLIENT
+from ...handlers.auth import AccountAuthenticator
+from ...handlers.devices import DeviceHandler
+from ...handlers.login import (
+    MAX_DEVICE_ID_BYTES,
+    MAX_DEVICE_NAME_BYTES,
+    DeviceChoice,
+    LoginHandler,
+)
+from ...handlers.password_check import password_submission
+from ...http.endpoint import Auth, Request, Servlet, endpoint
+from ...http.parameters import optional_str, require_str
+from ...server import Homeserver
+from ...util.json import JsonDict
+
+
+def device_choice(body: JsonDict) -> DeviceChoice:
+    """The device that a client asks for when it logs in or registers."""
+    return DeviceChoice(
+        optional_str(body, "device_id", max_bytes=MAX_DEVICE_ID_BYTES) or None,
+        optional_str(body, "initial_device_display_name", max_bytes=MAX_DEVICE_NAME_BYTES),
+    )
+
+
+@endpoint("GET POST", CLIENT, "/login", auth=Auth.NONE)
+class Login(Servlet):
+    """How one may log in, and doing it."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        super().__init__(hs)
+        self._handler = hs.part(LoginHandler)
+
+    async def get(self, request: Request) -> JsonDict:
+        """The flows."""
+        return {"flows": self._handler.flows()}
+
+    async def post(self, request: Request) -> JsonDict:
+        """Log in with a password."""
+        body = request.json()
+        kind = require_str(body, "type")
+        if kind != LoginType.PASSWORD:
+            raise UnknownError("This way to log in is not offered", status=400)
+        return await self._handler.log_in(
+            password_submission(body), device_choice(body), request.client_ip
+        )
+
+
+@endpoint("POST", CLIENT, "/logout", auth=Auth.NONE)
+class Logout(Servlet):
+    """Log out the device that asks. Locked accounts may, so the servlet authenticates itself."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        super().__init__(hs)
+        self._authenticator = hs.part(AccountAuthenticator)
+        self._devices = hs.part(DeviceHandler)
+
+    async def answer(self, request: Request) -> JsonDict:
+        await self._devices.log_out(await self._authenticator.even_locked(request))
+        return {}
+
+
+@endpoint("POST", CLIENT, "/logout/all", auth=Auth.NONE)
+class LogoutAll(Servlet):
+    """Log out all devices of a user. Locked accounts may, so the servlet authenticates itself."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        super().__init__(hs)
+        self._authenticator = hs.part(AccountAuthenticator)
+        self._devices = hs.part(DeviceHandler)
+
+    async def answer(self, request: Request) -> JsonDict:
+        await self._devices.log_out_everywhere(await self._authenticator.even_locked(request))
+        return {}
+
+
+SERVLETS: tuple[type[Servlet], ...] = (Login, Logout, LogoutAll)
