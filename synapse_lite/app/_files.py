@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import resource
 import socket
@@ -18,6 +19,10 @@ from ..crypto.signing import (
     write_signing_key,
 )
 from ..util.random import random_string
+
+logger = logging.getLogger(__name__)
+
+_FORBIDDEN_MODES = 0o027
 
 
 class StartError(Exception):
@@ -74,8 +79,8 @@ def daemonize() -> int:
     sys.stderr.flush()
     if os.fork():
         os.close(writer)
-        ready = os.read(reader, 1)
-        os._exit(0 if ready else 1)
+        # What reports a failure is standard error, which the background process still has.
+        os._exit(0 if os.read(reader, 1) else 1)
     os.close(reader)
     os.setsid()
     if os.fork():
@@ -91,30 +96,9 @@ def leave_terminal() -> None:
     os.close(null)
 
 
-def write_pid_file(path: str) -> None:
-    """Say in a file which process this is. Raises StartError."""
-    partial = f"{path}.{os.getpid()}"
-    try:
-        with open(partial, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
-        os.rename(partial, path)
-    except OSError as error:
-        raise StartError(f"The pid file {path} cannot be written: {error}") from error
-
-
-def remove_pid_file(path: str) -> None:
-    """Take the pid file away if it is still ours."""
-    try:
-        with open(path, encoding="ascii") as file:
-            ours = file.read().strip() == str(os.getpid())
-        if ours:
-            os.unlink(path)
-    except FileNotFoundError:
-        return
-
-
 def apply_limits(config: Config, cpu_affinity: Collection[int] | None) -> None:
-    """Open files, processors, garbage collection."""
+    """Open files, processors, garbage collection, modes of new files (nothing for others)."""
+    os.umask(os.umask(_FORBIDDEN_MODES) | _FORBIDDEN_MODES)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = config.daemon.soft_file_limit or hard
     if wanted != soft:
@@ -133,6 +117,9 @@ def notify_systemd(message: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        connection.connect(address)
-        connection.sendall(message.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+            connection.connect(address)
+            connection.sendall(message.encode())
+    except OSError as error:
+        logger.warning("systemd could not be told %s: %s", message, error)

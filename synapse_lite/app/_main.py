@@ -11,10 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import CancelledError, Deferred
 
 from ..config import Config, ConfigError, read_config
 from ..config.worker import MASTER_APP
-from ..logging.setup import LoggingSetupError, reopen_log_files, setup_logging
+from ..logging.setup import (
+    LoggingSetupError,
+    all_handlers,
+    reopen_log_files,
+    setup_logging,
+)
 from ..server import WiringError
 from ..storage.errors import StoreError
 from ..util.background import run_in_background
@@ -24,17 +30,12 @@ from ._files import (
     daemonize,
     leave_terminal,
     notify_systemd,
-    remove_pid_file,
-    write_pid_file,
 )
+from ._pids import remove_pid_file, write_pid_file
 from ._process import Process
 from ._run import Runner
 
 logger = logging.getLogger(__name__)
-
-# How often the interpreter lock changes hands while database threads and the reactor compete:
-# measured in docs/decisions/0010-threads.md.
-SWITCH_INTERVAL_SECONDS = 0.005
 
 
 def main(
@@ -48,7 +49,7 @@ def main(
         _check_app(chosen, config)
     except (ConfigError, StartError) as error:
         sys.exit(str(error))
-    _Main(chosen, config, daemonize=options.daemonize).run()
+    _Main(chosen, config, options.config, daemonize=options.daemonize).run()
 
 
 def _check_app(process: Process, config: Config) -> None:
@@ -75,25 +76,24 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 class _Main:
-    """What a process is to the operating system."""
+    """What a process is to the operating system. `files` are the configuration as it was named."""
 
-    def __init__(self, process: Process, config: Config, *, daemonize: bool) -> None:
+    def __init__(
+        self, process: Process, config: Config, files: list[str], *, daemonize: bool
+    ) -> None:
         self._config = config
         self._process = process
+        self._files = files
         worker = not process.is_master
         own = config.worker if worker else config.daemon
+        self._name = config.worker.name or process.name
         self._daemonize = daemonize or own.daemonize
         self._pid_file = own.pid_file
         self._cpu_affinity = own.cpu_affinity
-        self._log_config = config.logging.log_config
-        self._log_file: str | None = None
-        if worker:
-            self._log_config = config.worker.log_config or (
-                None if config.worker.log_file else config.logging.log_config
-            )
-            self._log_file = config.worker.log_file
+        self._log_config, self._log_file = log_destination(config)
         self._reactor: Any = installed_reactor
-        self._runner: Runner | None = None
+        self._runner = Runner(process, config, self._reactor)
+        self._starting: Deferred[None] | None = None
         self._ready_pipe: int | None = None
         self._stopping = False
         self._exit_code = 0
@@ -101,72 +101,82 @@ class _Main:
     def run(self) -> None:
         """Run until told to stop; ends the interpreter."""
         try:
-            if self._daemonize:
-                self._ready_pipe = daemonize()
-            setup_logging(self._log_config, self._name, log_file=self._log_file)
-            if self._pid_file is not None:
-                write_pid_file(self._pid_file)
-            apply_limits(self._config, self._cpu_affinity)
+            self._prepare()
         except (LoggingSetupError, StartError, OSError, ValueError) as error:
-            sys.exit(str(error))
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        for warning in self._config.warnings:
-            logger.warning("%s", warning)
-        self._reactor.callWhenRunning(self._begin)
-        self._reactor.run(installSignalHandlers=False)
-        if self._pid_file is not None:
-            remove_pid_file(self._pid_file)
+            sys.exit(f"{self._name}: not started: {error}")
+        try:
+            for warning in self._config.warnings:
+                logger.warning("%s", warning)
+            self._reactor.callWhenRunning(self._begin)
+            self._reactor.run(installSignalHandlers=False)
+        finally:
+            if self._pid_file is not None:
+                remove_pid_file(self._pid_file)
+        logging.shutdown()
         sys.exit(self._exit_code)
 
-    @property
-    def _name(self) -> str:
-        return self._config.worker.name or self._process.name
-
-    def _begin(self) -> None:
+    def _prepare(self) -> None:
+        if self._daemonize:
+            self._ready_pipe = daemonize()
+        # The identity of this process is only known now that it has its last pid.
+        self._runner.identify()
+        setup_logging(self._log_config, self._name, log_file=self._log_file)
+        apply_limits(self._config, self._cpu_affinity)
         # Twisted's own handlers would stop the reactor before the shut-down steps have run.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop_signal)
         signal.signal(signal.SIGHUP, self._on_hangup)
-        signal.set_wakeup_fd(-1)
-        run_in_background(self._start)
+        if self._pid_file is not None:
+            write_pid_file(self._pid_file, self._process.app, self._files)
+
+    def _begin(self) -> None:
+        starting = run_in_background(self._start)
+        if not starting.called:
+            self._starting = starting
 
     async def _start(self) -> None:
-        self._runner = Runner(self._process, self._config, self._reactor)
         try:
             await self._runner.start()
+        except CancelledError:
+            logger.info("Told to stop before it was up")
         except (StartError, StoreError, WiringError, ValueError) as error:
-            self._fail(str(error))
-            await self._stop()
+            await self._fail(str(error))
         except Exception:
             logger.exception("Starting failed")
-            self._fail("Starting failed; the log says why")
-            await self._stop()
+            await self._fail("The log says why")
         else:
+            self._starting = None
             self._report_ready()
 
-    def _fail(self, message: str) -> None:
+    async def _fail(self, message: str) -> None:
+        self._starting = None
         logger.critical("Not started: %s", message)
-        if self._log_config is not None or self._log_file is not None:
+        if not _logs_to_terminal():
             print(f"{self._name}: not started: {message}", file=sys.stderr)
         self._exit_code = 1
+        await self._stop()
 
     def _report_ready(self) -> None:
         """Tell the process in the foreground that it may go."""
-        if self._ready_pipe is not None:
+        if self._ready_pipe is None:
+            return
+        try:
             os.write(self._ready_pipe, b"1")
-            os.close(self._ready_pipe)
-            self._ready_pipe = None
-            leave_terminal()
+        except BrokenPipeError:
+            logger.info("Nobody waited for this process to be up")
+        os.close(self._ready_pipe)
+        self._ready_pipe = None
+        leave_terminal()
+
+    # Signals come between any two steps of the interpreter, so they only queue what they mean.
 
     def _on_stop_signal(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._stop_once, number)
+        self._reactor.callFromThread(self._stop_because_of, number)
 
     def _on_hangup(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self._reload)
 
-    def _stop_once(self, number: int) -> None:
-        if self._stopping:
-            return
+    def _stop_because_of(self, number: int) -> None:
         logger.info("Stopping, because of %s", signal.Signals(number).name)
         run_in_background(self._stop)
 
@@ -174,14 +184,34 @@ class _Main:
         if self._stopping:
             return
         self._stopping = True
-        if self._runner is not None:
-            await self._runner.stop()
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+        await self._runner.stop()
         self._reactor.stop()
 
     def _reload(self) -> None:
         notify_systemd("RELOADING=1")
         reopen_log_files()
-        if self._runner is not None:
-            self._runner.reload()
+        self._runner.reload()
         logger.info("Log files were opened anew")
         notify_systemd("READY=1")
+
+
+def log_destination(config: Config) -> tuple[str | None, str | None]:
+    """The log configuration and the log file of a process; at most one of them is given."""
+    worker = config.worker
+    if worker.app is None:
+        return config.logging.log_config, None
+    if worker.log_config is not None:
+        return worker.log_config, None
+    if worker.log_file is not None:
+        return None, worker.log_file
+    return config.logging.log_config, None
+
+
+def _logs_to_terminal() -> bool:
+    return any(
+        isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+        for handler in all_handlers()
+    )

@@ -40,7 +40,8 @@ class Process:
     """One kind of process.
 
     `resources` are what its listeners may name. `bindings` say which class stands for an
-    interface here. `many` tells whether several of the kind may run. `prepare` binds what is
+    interface here. `many` tells whether several of the kind may run; with `sticky`, all requests of
+    one log-in should go to the same one of them. `prepare` binds what is
     neither part nor interface, such as sources of live streams; it runs before listening.
     """
 
@@ -51,6 +52,7 @@ class Process:
     duties: tuple[Duty, ...] = ()
     bindings: Mapping[type, type] = {}
     many: bool = True
+    sticky: bool = False
     is_master: bool = False
     roles: tuple[str, ...] = ()
     prepare: Callable[[Homeserver], None] = lambda hs: None

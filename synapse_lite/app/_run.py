@@ -7,34 +7,42 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.protocol import ServerFactory
 
 from .. import __version__
 from ..config import Config
 from ..config.listeners import Listener
 from ..http.listen import Certificates, OpenListener, close_listeners, open_listener
+from ..http.resources import with_included
 from ..http.site import build_site
 from ..replication.master import ReplicationPublisher
 from ..replication.worker import ReplicationFollower
 from ..rest import SERVLETS
 from ..server import Homeserver
-from ..storage._base import BaseStore, MasterStore
+from ..storage._base import MasterStore
+from ..storage.background_updates import BackgroundUpdater
 from ..storage.database import DatabasePool
 from ..storage.engines import create_engine
 from ..storage.heartbeats import Heart
 from ..storage.leases import MASTER_LEASE, LeaseKeeper
+from ..storage.metrics import DatabaseCollector
 from ..storage.processes import ProcessIdentity
 from ..storage.schema.prepare import prepare_core, prepare_database, wait_for_database
 from ..util.clock import Clock
+from ..util.metrics import REGISTRY, gauge
 from ._files import StartError, load_signing_key, notify_systemd
 from ._process import DutyPart, Process
 
 logger = logging.getLogger(__name__)
+
+BUILD_INFO = gauge("build_info", "Which process this is; always 1.", ("version", "kind", "name"))
+
+# Listeners may name these without a process doing anything about it.
+_ALWAYS_ALLOWED = frozenset({"health", "metrics", "openid", "static", "consent"})
 
 
 class Runner:
@@ -46,27 +54,34 @@ class Runner:
         self.reactor = reactor
         self.clock = Clock(reactor)
         self.name = config.worker.name or "master"
-        self.identity = ProcessIdentity.of_this_process(self.name)
         self.certificates = Certificates(config.tls)
-        self.lease: LeaseKeeper | None = None
         self.hs: Homeserver
         self.db: DatabasePool
-        self._undo: list[tuple[str, Callable[[], Any]]] = []
+        self.identity: ProcessIdentity
+        self._undo: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         self._open: list[OpenListener] = []
+        self._duty_parts: list[DutyPart] = []
+        self.identify()
+
+    def identify(self) -> None:
+        """Find out which process this is: again, after it has gone to the background."""
+        self.identity = ProcessIdentity.of_this_process(self.name)
 
     async def start(self) -> None:
         """Start the process. Raises StartError and the errors of storage and configuration."""
+        self._check_listeners()
         self._open_database()
         if self.process.is_master:
             await self._become_master()
         else:
             await wait_for_database(self.db, self.clock)
-        store = await self._build()
+        await self._build()
         if not self.process.is_master:
             await self._connect_to_master()
-        self._listen(store)
+        self._listen()
         await self._start_heart()
         await self._start_duties()
+        BUILD_INFO.labels(__version__, self.process.name, self.name).set(1)
         notify_systemd("READY=1")
         logger.info("%s (%s, version %s) is up", self.name, self.process.name, __version__)
 
@@ -84,22 +99,35 @@ class Runner:
 
     def reload(self) -> None:
         """Read anew what may change while the process runs."""
-        self.certificates.reload()
+        if any(listener.tls for listener in self._listeners()):
+            self.certificates.reload()
+
+    def _check_listeners(self) -> None:
+        """Refuse a listener with something that this kind of process does not serve."""
+        may_serve = with_included(frozenset(self.process.resources)) | _ALWAYS_ALLOWED
+        for listener in self._listeners():
+            unknown = sorted(listener.resource_names - may_serve)
+            if unknown:
+                raise StartError(
+                    f"{self.name}: the listener on port {listener.port} names {unknown[0]}, which a"
+                    f" {self.process.name} does not serve"
+                )
+            if listener.type == "replication" and not self.process.is_master:
+                raise StartError("Only the master has a listener of type replication")
 
     def _open_database(self) -> None:
         self.db = DatabasePool(create_engine(self.config.database), self.reactor, self.clock)
         self.db.start()
         self._undo.append(("database", self.db.stop))
+        REGISTRY.register(DatabaseCollector(self.db))
 
     async def _become_master(self) -> None:
         """Take the lease that only one process may hold, then bring the schema up to date."""
         await prepare_core(self.db)
-        self.lease = LeaseKeeper(
-            self.db, self.clock, MASTER_LEASE, self.identity, self._lease_was_lost
-        )
-        await self.lease.acquire()
-        self._undo.append(("lease", self.lease.release))
-        self.db.fence = self.lease.fence
+        lease = LeaseKeeper(self.db, self.clock, MASTER_LEASE, self.identity, self._lease_was_lost)
+        self._undo.append(("lease", lease.release))
+        await lease.acquire()
+        self.db.fence = lease.fence
         await prepare_database(self.db)
 
     def _lease_was_lost(self) -> None:
@@ -108,7 +136,7 @@ class Runner:
         logging.shutdown()
         os._exit(1)
 
-    async def _build(self) -> BaseStore:
+    async def _build(self) -> None:
         self.hs = Homeserver(
             self.config,
             self.clock,
@@ -118,19 +146,34 @@ class Runner:
             instance_name=self.name,
             bindings=self.process.bindings,
         )
+        self.hs.provide(DatabasePool, self.db)
+        updates = BackgroundUpdater(self.db, self.clock)
+        self.hs.provide(BackgroundUpdater, updates)
         store = self.process.store(self.hs, self.db)
         self.hs.provide_store(store)
-        self.hs.provide(DatabasePool, self.db)
         if isinstance(store, MasterStore):
             await store.load_positions()
+        self._undo.append(("parts", self._stop_parts))
         self.process.prepare(self.hs)
-        return store
+        if self.process.is_master:
+            updates.start()
+
+    async def _stop_parts(self) -> None:
+        """Close down what has a `stop`, the newest first; the database has its own turn."""
+        for part in reversed(self.hs.parts_built()):
+            stop = getattr(part, "stop", None)
+            if stop is None or any(part is other for other in (self.db, *self._duty_parts)):
+                continue
+            try:
+                await stop()
+            except Exception:
+                logger.exception("Stopping %s failed", type(part).__name__)
 
     async def _connect_to_master(self) -> None:
         """Follow the streams, and wait until this process knows where it stands."""
         follower = self.hs.part(ReplicationFollower)
-        follower.start()
         self._undo.append(("replication", follower.stop))
+        follower.start()
         await follower.ready()
 
     def _listeners(self) -> tuple[Listener, ...]:
@@ -138,15 +181,16 @@ class Runner:
             return self.config.server.listeners
         return self.config.worker.listeners
 
-    def _listen(self, store: BaseStore) -> None:
+    def _listen(self) -> None:
+        """Open the ports. Everything behind all of them is built before the first is open."""
         if any(listener.tls for listener in self._listeners()):
             try:
                 self.certificates.load()
             except Exception as error:
                 raise StartError(f"The TLS certificate cannot be used: {error}") from error
+        factories = [(listener, self._factory(listener)) for listener in self._listeners()]
         self._undo.append(("listeners", self._close_listeners))
-        for listener in self._listeners():
-            factory = self._factory(listener)
+        for listener, factory in factories:
             try:
                 opened = open_listener(self.reactor, listener, factory, self.certificates)
             except CannotListenError as error:
@@ -159,14 +203,18 @@ class Runner:
     def _factory(self, listener: Listener) -> IProtocolFactory:
         """What answers on a port."""
         if listener.type == "replication":
-            if not self.process.is_master:
-                raise StartError("Only the master has a listener of type replication")
             publisher = self.hs.part(ReplicationPublisher)
             self._undo.append(("replication", publisher.stop))
-            factory: ServerFactory = publisher.factory
+            factory: IProtocolFactory = publisher.factory
             return factory
-        kinds = None if self.process.is_master else self.process.kinds
-        return build_site(self.hs, listener, SERVLETS, kinds=kinds)
+        is_master = self.process.is_master
+        return build_site(
+            self.hs,
+            listener,
+            SERVLETS,
+            kinds=None if is_master else self.process.kinds,
+            serve_metrics=self.config.metrics.enable_metrics or not is_master,
+        )
 
     async def _start_heart(self) -> None:
         heart = Heart(
@@ -186,9 +234,10 @@ class Runner:
 
     async def _start_duties(self) -> None:
         for duty in self.process.duties:
-            part: DutyPart = duty.part(self.hs)
-            await part.start()
+            part = duty.part(self.hs)
+            self._duty_parts.append(part)
             self._undo.append((f"duty {duty.name}", part.stop))
+            await part.start()
 
 
 def _address(listener: Listener) -> str:
