@@ -7,11 +7,12 @@ from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
-from ..storage.aliases import AliasesWorkerStore
 from ..storage.accounts import AccountsWorkerStore
+from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
+from ..storage.rooms import RoomsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main

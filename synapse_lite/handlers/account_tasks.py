@@ -6,6 +6,7 @@ without harm: an event that says what is known already is not made.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -105,7 +106,7 @@ class AccountTasks:
         requester = Requester(task.user_id)
         for alias in self._auto_join_rooms:
             await self._attempt(
-                f"join {alias}", lambda alias=alias: self._handler.join_room(requester, alias)
+                f"join {alias}", functools.partial(self._handler.join_room, requester, alias)
             )
 
     async def _leave_rooms(self, task: AccountTask) -> None:

@@ -43,8 +43,10 @@ class Profile:
 
     def replaced(self, key: str, value: JsonValue, *, present: bool) -> Profile:
         """The profile with one field set, or without it."""
-        if key in _COLUMNS:
-            return attrs.evolve(self, **{key: value if present else None})
+        if key == "displayname":
+            return attrs.evolve(self, displayname=value if present else None)
+        if key == "avatar_url":
+            return attrs.evolve(self, avatar_url=value if present else None)
         fields = {name: old for name, old in self.fields.items() if name != key}
         if present:
             fields[key] = value

@@ -62,7 +62,8 @@ class UiAuthStore(MasterStore):
             (session_id,),
         )
         completed = {stage: decode_stored_json(result) for stage, result in stages}
-        return UiAuthSession(session_id, *row, completed)
+        operation, request_digest = row
+        return UiAuthSession(session_id, operation, request_digest, completed)
 
     async def complete_ui_auth_stage(
         self, session: UiAuthSession, stage: str, result: JsonValue, request_digest: str
