@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from ...http.endpoint import Servlet
-from . import create_room, room_membership, room_send
-from . import account, devices, login, profile, register, versions
+from . import (
+    account,
+    create_room,
+    devices,
+    login,
+    profile,
+    register,
+    room_membership,
+    room_send,
+    versions,
+)
 
 # One line for each module: `*module.SERVLETS`.
 SERVLETS: tuple[type[Servlet], ...] = (
     *account.SERVLETS,
+    *create_room.SERVLETS,
     *devices.SERVLETS,
     *login.SERVLETS,
     *profile.SERVLETS,
     *register.SERVLETS,
+    *room_membership.SERVLETS,
+    *room_send.SERVLETS,
     *versions.SERVLETS,
 )
