@@ -11,16 +11,17 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..server import Homeserver
 from ..streams import CACHES, EPOCH_SHIFT, STREAMS, Counter, Live, Query, Stream, Table, Wakes
 from ..streams.caches import CacheRow
+from ..util.async_helpers import SharedCall
 from ..util.caches.changes import StreamChangeCache
 from ..util.caches.registry import CacheRegistry
 from ..util.json import decode_stored_json, encode_json_text
-from ._positions import FollowingPosition, WritingPosition
+from ._positions import BLOCK, FollowingPosition, WritingPosition
 from .database import DatabasePool
 from .transaction import Transaction
 
@@ -166,6 +167,7 @@ class MasterStore(BaseStore):
         self._told: dict[str, int] = {}
         self._committed: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         self._live_sources: dict[str, LiveSource] = {}
+        self._raising: SharedCall[str, None] = SharedCall()
         db.on_committed = self._apply_committed
         db.write_invalidations = self._write_invalidations_txn
 
@@ -174,6 +176,7 @@ class MasterStore(BaseStore):
         newest = await self.db.run("load_positions", self._load_positions_txn)
         for name, token in newest.items():
             self._positions[name].load(token)
+            self._positions[name].limit = token + BLOCK
             self._told[name] = token
         for stream in self.followed:
             for name in stream.changed:
@@ -181,23 +184,46 @@ class MasterStore(BaseStore):
         for stream, method in dict.fromkeys(declared(type(self), "resets")):
             getattr(self, method)(newest[stream.counter.name])
 
+    async def save_positions(self) -> None:
+        """Give back what is reserved beyond the present positions. Run last, before stopping."""
+        newest = {
+            name: position.newest
+            for name, position in self._positions.items()
+            if not position.counter.in_memory
+        }
+        await self.db.run("save_positions", self._reserve_txn, newest)
+
+    @staticmethod
+    def _reserve_txn(txn: Transaction, limits: Mapping[str, int]) -> None:
+        txn.upsert_many("reserved_positions", ("name",), ("reserved",), list(limits.items()))
+
     def _load_positions_txn(self, txn: Transaction) -> dict[str, int]:
         txn.execute("UPDATE replication_epoch SET epoch = epoch + 1")
         row = txn.query_one("SELECT epoch FROM replication_epoch")
         assert row is not None, "the schema puts one row into replication_epoch"
         newest: dict[str, int] = {}
+        reserved: dict[str, int] = dict(
+            (name, limit)
+            for name, limit in txn.query("SELECT name, reserved FROM reserved_positions")
+        )
         for position in self._positions.values():
             counter = position.counter
             if counter.table is None:
                 newest[counter.name] = row[0] << EPOCH_SHIFT
                 continue
-            highest = 0
+            highest = reserved.get(counter.name, 0)
             for table, column in ((counter.table, counter.column), *counter.also):
                 function = "MAX" if counter.step > 0 else "MIN"
                 found = txn.query_one(f"SELECT {function}({column}) FROM {table}")
                 if found is not None and found[0] is not None:
                     highest = max(highest, found[0] * counter.step)
             newest[counter.name] = highest
+        stored = {
+            name: token + BLOCK
+            for name, token in newest.items()
+            if not self._positions[name].counter.in_memory
+        }
+        self._reserve_txn(txn, stored)
         return newest
 
     def position(self, counter: Counter) -> int:
@@ -217,12 +243,23 @@ class MasterStore(BaseStore):
     async def writing_many(self, stream: Stream, count: int) -> AsyncIterator[list[int]]:
         """As `writing`, for several positions at once."""
         position = self._positions[stream.counter.name]
+        if position.next_limit(count) is not None:
+            await self._raising.get(
+                position.counter.name, lambda: self._raise_limit(position, count)
+            )
         tokens = position.reserve(count)
         try:
             yield tokens
         finally:
             position.release(tokens)
             self._flush(stream.counter)
+
+    async def _raise_limit(self, position: WritingPosition, count: int) -> None:
+        limit = position.next_limit(count)
+        if limit is not None:
+            name = position.counter.name
+            await self.db.run("reserve_positions", self._reserve_txn, {name: limit})
+            position.limit = limit
 
     def _apply_committed(self, changes: Sequence[tuple[Stream, int, Any]]) -> None:
         """Effects of a committed transaction; runs before the writer goes on."""
@@ -305,6 +342,10 @@ class MasterStore(BaseStore):
     ) -> None:
         """Send stale entries to the workers: rows written in the transaction that makes them so."""
         position = self._positions[CACHES.counter.name]
+        limit = position.next_limit(len(entries))
+        if limit is not None:
+            self._reserve_txn(txn, {CACHES.counter.name: limit})
+            txn.call_after(setattr, position, "limit", limit)
         tokens = position.reserve(len(entries))
         txn.call_finally(self._invalidations_written, tokens)
         now = self.clock.time_ms()

@@ -12,24 +12,43 @@ from collections.abc import Iterable
 
 from ..streams import Counter
 
+BLOCK = 10_000
+"""How many positions are reserved in the database at a time."""
+
 
 class WritingPosition:
     """Hands out positions, on the master only.
 
     `current()` is the newest position below which everything is finished; it never passes a
     position that was reserved and not yet released. Reserving is allowed from database threads.
+    `limit` is how far the database knows that positions may have been handed out.
     """
 
     def __init__(self, counter: Counter) -> None:
         self.counter = counter
+        self.limit = 0
         self._lock = threading.Lock()
         self._newest = 0
         self._unfinished: deque[int] = deque()
         self._finished: set[int] = set()
 
     def load(self, newest: int) -> None:
-        """Begin after the newest position that the database holds."""
+        """Begin after the newest position that may have been handed out."""
         self._newest = newest
+
+    @property
+    def newest(self) -> int:
+        """The newest position that was handed out."""
+        return self._newest
+
+    def next_limit(self, count: int) -> int | None:
+        """The limit to store before `count` more are handed out; None while there is room.
+
+        It is raised long before it is reached, so that few have to wait for it.
+        """
+        if self.counter.in_memory or self._newest + count + BLOCK // 2 <= self.limit:
+            return None
+        return self._newest + count + BLOCK
 
     def reserve(self, count: int = 1) -> list[int]:
         """Take the next positions. Each must be released, whatever happens."""
