@@ -26,12 +26,14 @@ from ..server import Homeserver
 from ..storage._base import MasterStore
 from ..storage.background_updates import BackgroundUpdater
 from ..storage.database import DatabasePool
+from ..storage.declarations import check_declarations
 from ..storage.engines import create_engine
 from ..storage.heartbeats import Heart
 from ..storage.leases import MASTER_LEASE, LeaseKeeper
 from ..storage.metrics import DatabaseCollector
 from ..storage.processes import ProcessIdentity
 from ..storage.schema.prepare import prepare_core, prepare_database, wait_for_database
+from ..streams import STREAMS
 from ..util.clock import Clock
 from ..util.metrics import REGISTRY, gauge
 from ._files import StartError, load_signing_key, notify_systemd
@@ -152,7 +154,9 @@ class Runner:
         store = self.process.store(self.hs, self.db)
         self.hs.provide_store(store)
         if isinstance(store, MasterStore):
+            check_declarations(self.process.store, STREAMS)
             await store.load_positions()
+            self._undo.append(("positions", store.save_positions))
         self._undo.append(("parts", self._stop_parts))
         self.process.prepare(self.hs)
         if self.process.is_master:

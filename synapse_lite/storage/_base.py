@@ -202,10 +202,8 @@ class MasterStore(BaseStore):
         row = txn.query_one("SELECT epoch FROM replication_epoch")
         assert row is not None, "the schema puts one row into replication_epoch"
         newest: dict[str, int] = {}
-        reserved: dict[str, int] = dict(
-            (name, limit)
-            for name, limit in txn.query("SELECT name, reserved FROM reserved_positions")
-        )
+        rows = txn.query("SELECT name, reserved FROM reserved_positions")
+        reserved: dict[str, int] = {row[0]: row[1] for row in rows}
         for position in self._positions.values():
             counter = position.counter
             if counter.table is None:
