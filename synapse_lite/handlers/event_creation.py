@@ -25,6 +25,8 @@ from ..storage.events import EventsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
 from ..types.requester import Requester
 from ..util.async_helpers import Linearizer
+from ..util.caches.expiring import ExpiringCache
+from ..util.caches.missing import Missing
 from ..util.caches.response import ResponseCache
 from ..util.json import JsonDict, encode_canonical_json
 from ..util.random import random_string_secure
@@ -38,6 +40,9 @@ MAX_AT_ONCE = 5
 
 _RESPONSES_KEPT_MS = 30 * 60 * 1000
 _RESPONSES_KEPT = 10_000
+
+_TIMESTAMPS_KEPT_MS = 10_000
+_TIMESTAMPS_KEPT = 10_000
 
 _CREATE: StateKey = (EventTypes.CREATE, "")
 
@@ -95,6 +100,9 @@ class EventCreationHandler:
         self._clock = hs.clock
         self._server_name = hs.name
         self._signing_key = hs.signing_key
+        self._last_timestamps: ExpiringCache[tuple[str, str], int] = ExpiringCache(
+            hs.clock, "event_timestamps", _TIMESTAMPS_KEPT_MS, _TIMESTAMPS_KEPT
+        )
         self._being_made = Linearizer("event_creation", MAX_AT_ONCE, hs.clock)
         self._responses: ResponseCache[tuple[str | None, ...], str] = ResponseCache(
             hs.clock, "event_transactions", _RESPONSES_KEPT_MS, max_entries=_RESPONSES_KEPT
@@ -229,7 +237,6 @@ class EventCreationHandler:
         """The signed event. Raises ForbiddenError if the rules do not allow it."""
         state = basis.state
         auth_events = [state[key] for key in sorted(draft.auth_keys) if key in state]
-        now = self._clock.time_ms()
         event = build_event(
             room_version=draft.room_version,
             room_id=draft.room_id,
@@ -241,7 +248,7 @@ class EventCreationHandler:
             prev_events=basis.prev_events,
             auth_events=auth_events,
             depth=basis.depth,
-            origin_server_ts=now if draft.origin_server_ts is None else draft.origin_server_ts,
+            origin_server_ts=self._timestamp_of(draft),
             server_name=self._server_name,
             signing_key=self._signing_key,
             event_id_localpart="" if draft.room_version.event_id_is_hash else new_event_localpart(),
@@ -253,6 +260,21 @@ class EventCreationHandler:
         check_state_dependent_auth(event, state)
         await self._redactions.check(event, state)
         return event
+
+    def _timestamp_of(self, draft: _Draft) -> int:
+        """When the event is made, in ms; later than the sender's last event in the room.
+
+        Ids are hashes, so the same words, sent twice in one moment, would be one event.
+        """
+        if draft.origin_server_ts is not None:
+            return draft.origin_server_ts
+        key = (draft.room_id, draft.requester.user_id)
+        last = self._last_timestamps.get(key)
+        timestamp = self._clock.time_ms()
+        if not isinstance(last, Missing):
+            timestamp = max(timestamp, last + 1)
+        self._last_timestamps.set(key, timestamp)
+        return timestamp
 
 
 def new_event_localpart() -> str:

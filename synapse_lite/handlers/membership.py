@@ -142,11 +142,10 @@ class MembershipHandler:
         alias that does not exist, a MatrixError of 502 for one that only other servers know.
         """
         room_id = await self._reachable_room(room_id_or_alias, servers)
-        membership, _ = await self._memberships.get_membership(requester.user_id, room_id)
-        if membership != Membership.JOIN:
-            await self.update_membership(
-                requester, requester.user_id, room_id, JOIN, content=content
-            )
+        user_id = requester.user_id
+        current = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, user_id)
+        if current is None or current.membership != Membership.JOIN:
+            await self.update_membership(requester, user_id, room_id, JOIN, content=content)
         return room_id
 
     async def knock_room(

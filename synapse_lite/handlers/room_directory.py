@@ -46,7 +46,9 @@ class RoomDirectory:
             try:
                 yield
             except BaseException:
-                await self._aliases.delete_alias(alias)
+                # A commit may have taken effect although the connection broke over it.
+                if not await self._rooms.has_room(room_id):
+                    await self._aliases.delete_alias(alias)
                 raise
 
     async def _create_alias(self, alias: str, room_id: str, creator: str) -> None:
