@@ -11,6 +11,7 @@ from ..server import Homeserver
 from ..storage.events import EventsWorkerStore
 from ..types.requester import Requester
 from ..util.json import JsonDict
+from .visibility import EventVisibility
 
 
 class EventFormatter:
@@ -21,39 +22,74 @@ class EventFormatter:
 
     def __init__(self, hs: Homeserver) -> None:
         self._store = hs.part(EventsWorkerStore)
+        self._visibility = hs.part(EventVisibility)
         self._clock = hs.clock
 
     async def to_client(
-        self, events: Sequence[Event], requester: Requester | None, *, with_room_id: bool = True
+        self,
+        events: Sequence[Event],
+        requester: Requester | None,
+        *,
+        with_room_id: bool = True,
+        memberships: Mapping[str, str] | None = None,
+        with_previous: bool = True,
     ) -> list[msgspec.Raw]:
-        """The client form of each event, for this reader."""
-        related = await self._related(events)
+        """The client form of each event, for this reader.
+
+        `memberships` are the reader's at the events, from `EventVisibility.memberships_at`. Without
+        `with_previous` state events do not quote the content that they replaced, which costs
+        another look at their history.
+        """
+        related = await self._related(events, requester, with_previous=with_previous)
         now = self._clock.time_ms()
-        return [
-            msgspec.Raw(
-                event.client_bytes(
-                    self._unsigned(event, related, requester, now), with_room_id=with_room_id
-                )
-            )
-            for event in events
-        ]
-
-    async def to_client_one(self, event: Event, requester: Requester | None) -> msgspec.Raw:
-        """The client form of one event, with its room id."""
-        return (await self.to_client([event], requester))[0]
-
-    async def _related(self, events: Iterable[Event]) -> Mapping[str, Event]:
-        """Events that `unsigned` of these quotes: redactions, and the state they replaced."""
-        wanted = set()
+        known = memberships or {}
+        answers = []
         for event in events:
-            if event.metadata.redacted_by is not None:
-                wanted.add(event.metadata.redacted_by)
-            if event.metadata.replaces_state is not None:
-                wanted.add(event.metadata.replaces_state)
-        return await self._store.get_events(wanted) if wanted else {}
+            unsigned = self._unsigned(event, related, now, with_room_id=with_room_id)
+            if event.event_id in known:
+                unsigned["membership"] = known[event.event_id]
+            if is_echo(event, requester):
+                unsigned["transaction_id"] = event.metadata.txn_id
+            answers.append(msgspec.Raw(event.client_bytes(unsigned, with_room_id=with_room_id)))
+        return answers
 
+    async def to_client_one(
+        self,
+        event: Event,
+        requester: Requester | None,
+        *,
+        memberships: Mapping[str, str] | None = None,
+    ) -> msgspec.Raw:
+        """The client form of one event, with its room id."""
+        return (await self.to_client([event], requester, memberships=memberships))[0]
+
+    async def _related(
+        self, events: Iterable[Event], requester: Requester | None, *, with_previous: bool
+    ) -> Mapping[str, Event]:
+        """Events that `unsigned` of these quotes.
+
+        They are redactions, and the state that was replaced as far as the reader may see it; an
+        application service (no requester) may see it all.
+        """
+        redactions = [event.metadata.redacted_by for event in events if event.metadata.redacted_by]
+        replaced = []
+        if with_previous:
+            replaced = [
+                event.metadata.replaces_state for event in events if event.metadata.replaces_state
+            ]
+        if not redactions and not replaced:
+            return {}
+        found = await self._store.get_events([*redactions, *replaced])
+        if requester is None or not replaced:
+            return found
+        old = [found[event_id] for event_id in dict.fromkeys(replaced) if event_id in found]
+        seen = await self._visibility.memberships_at(requester.user_id, old)
+        wanted = seen.keys() | redactions
+        return {event_id: event for event_id, event in found.items() if event_id in wanted}
+
+    @staticmethod
     def _unsigned(
-        self, event: Event, related: Mapping[str, Event], requester: Requester | None, now: int
+        event: Event, related: Mapping[str, Event], now: int, *, with_room_id: bool
     ) -> JsonDict:
         metadata = event.metadata
         unsigned: JsonDict = {"age": max(0, now - event.origin_server_ts)}
@@ -67,9 +103,9 @@ class EventFormatter:
             unsigned["redacted_by"] = metadata.redacted_by
             redaction = related.get(metadata.redacted_by)
             if redaction is not None:
-                unsigned["redacted_because"] = redaction.client_dict(None, with_room_id=True)
-        if is_echo(event, requester):
-            unsigned["transaction_id"] = metadata.txn_id
+                unsigned["redacted_because"] = redaction.client_dict(
+                    None, with_room_id=with_room_id
+                )
         return unsigned
 
 

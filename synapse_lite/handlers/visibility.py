@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -18,6 +19,8 @@ from ..storage.memberships import MembershipsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 
 _VISIBILITY_KEY: StateKey = (EventTypes.HISTORY_VISIBILITY, "")
+
+_WORLD_READABLE = HistoryVisibility.WORLD_READABLE
 
 _MAX_MEMBERSHIP_STEPS = 50
 """How many of a user's membership events are looked back for the one that ended a stay."""
@@ -52,7 +55,7 @@ class EventVisibility:
         membership, event_id = await self._memberships.get_membership(user_id, room_id)
         if membership == Membership.JOIN:
             return ReadAccess(membership)
-        if allow_left and event_id is not None and membership in (Membership.LEAVE, Membership.BAN):
+        if allow_left and event_id is not None:
             left = await self._end_of_stay(event_id)
             if left is not None and not await self._memberships.is_forgotten(user_id, room_id):
                 return ReadAccess(membership, left)
@@ -61,10 +64,10 @@ class EventVisibility:
         raise ForbiddenError(f"{user_id} is not in the room {room_id}")
 
     async def _end_of_stay(self, event_id: str) -> Event | None:
-        """The oldest of the user's latest departures in a row, if a stay came before it.
+        """The event that ended the last stay of a user who is not in the room; None if none did.
 
-        Somebody who was kicked and then banned has seen the room up to the kick; one who turned
-        down an invite has seen nothing.
+        It is not always the newest: somebody who was kicked and then banned, or turned down an
+        invite to come back, has seen the room up to the kick.
         """
         event = await self._events.get_event(event_id, allow_none=True)
         for _ in range(_MAX_MEMBERSHIP_STEPS):
@@ -73,8 +76,6 @@ class EventVisibility:
             before = await self._events.get_event(event.metadata.replaces_state, allow_none=True)
             if before is not None and before.membership == Membership.JOIN:
                 return event
-            if before is None or before.membership not in (Membership.LEAVE, Membership.BAN):
-                return None
             event = before
         return None
 
@@ -82,67 +83,85 @@ class EventVisibility:
         event = await self._current_state.get_current_state_event(
             room_id, EventTypes.HISTORY_VISIBILITY, ""
         )
-        content = None if event is None else event.content
-        return event is not None and visibility_in(content) == HistoryVisibility.WORLD_READABLE
+        return event is not None and visibility_in(event.content) == _WORLD_READABLE
 
     async def filter_for_user(
         self, user_id: str, events: Sequence[Event], *, peeking: bool = False
     ) -> list[Event]:
-        """Those of the events that the user may see, in their order.
+        """Those of the events that the user may see, in their order; see `memberships_at`."""
+        seen = await self.memberships_at(user_id, events, peeking=peeking)
+        return [event for event in events if event.event_id in seen]
+
+    async def memberships_at(
+        self, user_id: str, events: Collection[Event], *, peeking: bool = False
+    ) -> dict[str, str]:
+        """For each event that the user may see, what the user was in the room after it.
 
         Costs no query where the user has been joined since before the events. With `peeking`
-        the user counts as a stranger, who sees what is world readable.
+        only what is world readable is seen. Nobody sees events that the server does not build upon.
         """
-        unclear = list(events)
-        if not peeking:
-            unclear = [event for event in events if not await self._is_of_stay(user_id, event)]
-        if not unclear:
-            return list(events)
-        hidden = await self._hidden(user_id, unclear, peeking=peeking)
-        return [event for event in events if event.event_id not in hidden]
+        seen: dict[str, str] = {}
+        unclear = []
+        for event in events:
+            if event.metadata.soft_failed or event.metadata.rejected_reason is not None:
+                continue
+            if not peeking and await self._is_of_stay(user_id, event):
+                seen[event.event_id] = Membership.JOIN
+            else:
+                unclear.append(event)
+        if unclear:
+            seen.update(await self._seen_by_state(user_id, unclear, peeking=peeking))
+        return seen
 
     async def _is_of_stay(self, user_id: str, event: Event) -> bool:
         """Whether the event was sent during the user's present stay, as far as the cache knows."""
-        room = (await self._memberships.get_rooms_for_user(user_id)).get(event.room_id)
         ordering = event.metadata.stream_ordering
+        if ordering is None or event.metadata.outlier:
+            return False
+        room = (await self._memberships.get_rooms_for_user(user_id)).get(event.room_id)
         return (
             room is not None
             and room.membership == Membership.JOIN
-            and ordering is not None
             and ordering >= room.stream_ordering
         )
 
-    async def _hidden(self, user_id: str, events: Sequence[Event], *, peeking: bool) -> set[str]:
+    async def _seen_by_state(
+        self, user_id: str, events: Sequence[Event], *, peeking: bool
+    ) -> dict[str, str]:
         member_key: StateKey = (EventTypes.MEMBER, user_id)
         states = await self._states_before(events, (_VISIBILITY_KEY, member_key))
-        ends = await self._ends(user_id, {event.room_id for event in events})
-        hidden = set()
+        ends = {} if peeking else await self._ends(user_id, {event.room_id for event in events})
+        seen: dict[str, str] = {}
         for event in events:
+            is_own = event.type == EventTypes.MEMBER and event.state_key == user_id
             state = states.get(event.event_id)
             if state is None:
-                hidden.add(event.event_id)  # an outlier: nothing is known of the state around it
+                # An outlier: nothing is known of the state around it. An invite from elsewhere
+                # is one, which its user sees.
+                if is_own:
+                    seen[event.event_id] = event.membership or Membership.LEAVE
                 continue
             setting = state.get(_VISIBILITY_KEY)
             member = state.get(member_key)
-            if not may_see_event(
+            before = (None if member is None else member.membership) or Membership.LEAVE
+            if may_see_event(
                 event,
                 user_id,
                 visibility=visibility_in(None if setting is None else setting.content),
-                membership=Membership.LEAVE
-                if peeking or member is None
-                else member.membership or Membership.LEAVE,
-                joined_since=not peeking and _before(event, ends.get(event.room_id, 0)),
+                membership=Membership.LEAVE if peeking else before,
+                joined_since=_is_before(event, ends.get(event.room_id)),
             ):
-                hidden.add(event.event_id)
-        return hidden
+                after = event.membership if is_own else before
+                seen[event.event_id] = after or Membership.LEAVE
+        return seen
 
     async def _ends(self, user_id: str, room_ids: set[str]) -> dict[str, float]:
-        """For each room the position up to which the user was in it: endless for present stays."""
+        """The position up to which the user was in each room: endless for present stays."""
         ends: dict[str, float] = {}
         for room_id in room_ids:
             membership, event_id = await self._memberships.get_membership(user_id, room_id)
             if membership == Membership.JOIN:
-                ends[room_id] = float("inf")
+                ends[room_id] = math.inf
             elif event_id is not None:
                 left = await self._end_of_stay(event_id)
                 if left is not None and left.metadata.stream_ordering is not None:
@@ -161,12 +180,7 @@ class EventVisibility:
         before: dict[str, dict[StateKey, str]] = {}
         for group, of_group in groups.items():
             for event in of_group:
-                state = dict(ids[group])
-                if event.is_state and event.state_tuple in state:
-                    del state[event.state_tuple]
-                    if event.metadata.replaces_state is not None:
-                        state[event.state_tuple] = event.metadata.replaces_state
-                before[event.event_id] = state
+                before[event.event_id] = _without(event, ids[group])
         wanted = {event_id for state in before.values() for event_id in state.values()}
         loaded = await self._events.get_events(wanted)
         return {
@@ -175,6 +189,16 @@ class EventVisibility:
         }
 
 
-def _before(event: Event, end: float) -> bool:
+def _without(event: Event, after: Mapping[StateKey, str]) -> dict[StateKey, str]:
+    """The state before an event, made of that after it."""
+    state = dict(after)
+    if event.is_state and state.get(event.state_tuple) == event.event_id:
+        del state[event.state_tuple]
+        if event.metadata.replaces_state is not None:
+            state[event.state_tuple] = event.metadata.replaces_state
+    return state
+
+
+def _is_before(event: Event, end: float | None) -> bool:
     ordering = event.metadata.stream_ordering
-    return ordering is not None and ordering < end
+    return end is not None and ordering is not None and ordering < end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from ..types.ids import domain_of
 from ..util.caches.cached import cached
 from ..util.caches.changes import StreamChangeCache
 from ._base import BaseStore, MasterStore
+from ._event_rows import chunks
 from .database import DatabasePool
 from .transaction import Transaction
 
@@ -265,6 +266,33 @@ class MembershipsWorkerStore(BaseStore):
         """How many users are joined and invited."""
         members = await self.get_room_members(room_id)
         return MemberCounts(len(members.joined), len(members.invited))
+
+    async def get_joined_counts_for_rooms(self, room_ids: Collection[str]) -> dict[str, int]:
+        """How many users are joined to each of many rooms, in a statement per 1000 rooms."""
+        counts = dict.fromkeys(room_ids, 0)
+        unknown = []
+        for room_id in counts:
+            members = self.get_room_members.peek((room_id,))
+            if isinstance(members, RoomMembers):
+                counts[room_id] = len(members.joined)
+            else:
+                unknown.append(room_id)
+        if unknown:
+            counts.update(await self.db.read("get_joined_counts", self._get_counts_txn, unknown))
+        return counts
+
+    @staticmethod
+    def _get_counts_txn(txn: Transaction, room_ids: Collection[str]) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for piece in chunks(room_ids):
+            condition, args = txn.in_clause("room_id", piece)
+            rows = txn.query(
+                "SELECT room_id, COUNT(*) FROM current_state_events"
+                f" WHERE type = ? AND membership = ? AND {condition} GROUP BY room_id",
+                [EventTypes.MEMBER, Membership.JOIN, *args],
+            )
+            counts.update(rows)
+        return counts
 
 
 class MembershipsStore(MembershipsWorkerStore, MasterStore):

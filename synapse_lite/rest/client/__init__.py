@@ -7,11 +7,14 @@ from . import (
     account,
     create_room,
     devices,
+    directory,
     login,
     profile,
     register,
+    room_history,
     room_membership,
     room_send,
+    room_state,
     versions,
 )
 
@@ -20,10 +23,13 @@ SERVLETS: tuple[type[Servlet], ...] = (
     *account.SERVLETS,
     *create_room.SERVLETS,
     *devices.SERVLETS,
+    *directory.SERVLETS,
     *login.SERVLETS,
     *profile.SERVLETS,
     *register.SERVLETS,
+    *room_history.SERVLETS,
     *room_membership.SERVLETS,
     *room_send.SERVLETS,
+    *room_state.SERVLETS,
     *versions.SERVLETS,
 )
