@@ -12,6 +12,7 @@ from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
+from ..storage.relations import RelationsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
@@ -21,6 +22,7 @@ from ._process import Process
 
 class EventCreatorStore(
     RoomsWorkerStore,
+    RelationsWorkerStore,
     AliasesWorkerStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from ..api.constants import EventTypes
-from ..api.errors import BadJsonError, ForbiddenError, NotFoundError
+from ..api.errors import BadJsonError, DuplicateAnnotationError, ForbiddenError, NotFoundError
 from ..events.auth import (
     auth_types_for_event,
     check_state_dependent_auth,
@@ -30,6 +30,7 @@ from ..util.caches.missing import Missing
 from ..util.caches.response import ResponseCache
 from ..util.json import JsonDict, encode_canonical_json
 from ..util.random import random_string_secure
+from .annotation_policy import AnnotationPolicy
 from .canonical_alias import CanonicalAliasPolicy
 from .event_basis import EventBasis, EventBasisReader
 from .redaction_policy import RedactionPolicy
@@ -95,6 +96,7 @@ class EventCreationHandler:
         self._rooms = hs.part(RoomsWorkerStore)
         self._bases = hs.part(EventBasisReader)
         self._aliases = hs.part(CanonicalAliasPolicy)
+        self._annotations = hs.part(AnnotationPolicy)
         self._redactions = hs.part(RedactionPolicy)
         self._progress = hs.part(EventsProgress)
         self._clock = hs.clock
@@ -128,7 +130,8 @@ class EventCreationHandler:
         `origin_server_ts` is in ms, now unless given.
 
         Raises ForbiddenError, BadJsonError, TooLargeError, LimitExceededError; BadAliasError and
-        InvalidParamError for aliases; NotFoundError for a redaction of nothing.
+        InvalidParamError for aliases; NotFoundError for a redaction of nothing;
+        DuplicateAnnotationError.
         """
         draft = await self._draft(
             requester,
@@ -190,8 +193,8 @@ class EventCreationHandler:
         async with self._being_made.queue(draft.room_id):
             try:
                 return await self._send_now(draft, ratelimit=ratelimit)
-            except ForbiddenError:
-                # A retry of what was sent before the sender lost the right to.
+            except (ForbiddenError, DuplicateAnnotationError):
+                # Perhaps a retry, and the sender has lost the right to it meanwhile.
                 first = await self._first_event_id(draft)
                 if first is None:
                     raise
@@ -231,6 +234,8 @@ class EventCreationHandler:
         if sets_alias:
             previous = basis.state.get((EventTypes.CANONICAL_ALIAS, ""))
             await self._aliases.check(draft.room_id, draft.content, previous)
+        if draft.state_key is None:
+            await self._annotations.check(draft.requester.user_id, draft.type, draft.content)
         return basis
 
     async def _create(self, draft: _Draft, basis: EventBasis) -> Event:

@@ -11,6 +11,7 @@ from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
 from .registration import RegistrationStore
+from .relations import RelationsWorkerStore
 from .rooms import RoomsStore
 from .state_groups import StateGroupsStore
 from .timeline import TimelineWorkerStore
@@ -23,6 +24,7 @@ class DataStore(
     ClientIpsStore,
     PersistEventsStore,
     RoomsStore,
+    RelationsWorkerStore,
     AliasesStore,
     PublicRoomsStore,
     MembershipsStore,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
 
 from synapse_lite.events.room_versions import ROOM_VERSIONS
+from synapse_lite.replication.send_event import EventSink, NewEvent, PersistedEvent
 from synapse_lite.storage.errors import DatabaseUnavailableError
-from tests.harness.homeserver import now
+from synapse_lite.types.requester import Requester
+from tests.harness.homeserver import make_master, now
 
 from .rooms import ALICE, BOB, CAROL, RoomsCase
 
@@ -177,6 +182,11 @@ class TestOptions(RoomsCase):
         self.master.store.persist_events = persist
         self.room(room_alias_name="thing")
 
+    def test_alias_of_a_room_that_a_crash_prevented(self) -> None:
+        now(self.master.store.create_alias("#thing:test", "!never:test", ["test"], BOB))
+        room_id = self.room(room_alias_name="thing")
+        self.assertEqual(now(self.master.store.get_room_id_of_alias("#thing:test")), room_id)
+
     def test_bad_alias(self) -> None:
         for name in ("a:b", "#a", "a b", "", "x" * 300):
             answer = self.request("POST", "createRoom", {"room_alias_name": name})
@@ -279,6 +289,47 @@ class TestOptions(RoomsCase):
 
     def test_needs_a_token(self) -> None:
         self.assert_error(self.master.request("POST", "createRoom", {}), 401, "M_MISSING_TOKEN")
+
+
+class GatedSink(EventSink):
+    """Persists once the gate is open."""
+
+    def __init__(self, target: EventSink) -> None:
+        self._target = target
+        self.gate: Deferred[None] = Deferred()
+
+    async def persist_many(
+        self, events: Sequence[NewEvent], requester: Requester, *, ratelimit: bool = True
+    ) -> list[PersistedEvent]:
+        await self.gate
+        return await self._target.persist_many(events, requester, ratelimit=ratelimit)
+
+
+class TestRace(RoomsCase):
+    def setUp(self) -> None:
+        self.master = make_master()
+        self.sink = GatedSink(self.master.hs.part(EventSink))
+        self.master.hs.provide(EventSink, self.sink)
+        self.alice = self.master.register("alice")
+
+    def test_two_rooms_want_one_alias(self) -> None:
+        requests = [
+            self.master.start_request(
+                "POST", "createRoom", {"room_alias_name": "thing"}, self.alice
+            )
+            for _ in range(2)
+        ]
+        self.assertEqual([request.answer() for request in requests], [None, None])
+        self.sink.gate.callback(None)
+        for request in requests:
+            request.pump()
+        first, second = (request.answer() for request in requests)
+        assert first is not None and second is not None
+        self.assertEqual(first.status, 200)
+        self.assert_error(second, 400, "M_ROOM_IN_USE")
+        room_id = now(self.master.store.get_room_id_of_alias("#thing:test"))
+        self.assertEqual(room_id, first.json["room_id"])
+        self.assertEqual(set(now(self.master.store.get_rooms_for_user(ALICE))), {room_id})
 
 
 class TestCost(RoomsCase):

@@ -384,6 +384,38 @@ class TestRedaction(SendCase):
         self.assertEqual(self.event(event_id).content, {})
 
 
+class TestAnnotations(SendCase):
+    def react(self, room_id: str, txn_id: str, event_id: str, key: str, token: str) -> Any:
+        relation = {"rel_type": "m.annotation", "event_id": event_id, "key": key}
+        return self.put(room_id, txn_id, {"m.relates_to": relation}, token, event_type="m.reaction")
+
+    def test_one_of_a_kind_from_each_user(self) -> None:
+        room_id = self.room()
+        self.join(room_id, self.bob)
+        event_id = self.put(room_id, "message").json["event_id"]
+        first = self.react(room_id, "1", event_id, "+", self.bob)
+        self.assertEqual(first.status, 200)
+        answer = self.react(room_id, "2", event_id, "+", self.bob)
+        self.assert_error(answer, 400, "M_DUPLICATE_ANNOTATION")
+        self.assertEqual(self.react(room_id, "3", event_id, "-", self.bob).status, 200)
+        self.assertEqual(self.react(room_id, "4", event_id, "+", self.alice).status, 200)
+
+    def test_again_after_redaction(self) -> None:
+        room_id = self.room()
+        event_id = self.put(room_id, "message").json["event_id"]
+        first = self.react(room_id, "1", event_id, "+", self.alice).json["event_id"]
+        self.ok("PUT", f"rooms/{room_id}/redact/{first}/1", {})
+        self.assertEqual(self.react(room_id, "2", event_id, "+", self.alice).status, 200)
+
+    def test_retry_is_no_duplicate(self) -> None:
+        room_id = self.room()
+        event_id = self.put(room_id, "message").json["event_id"]
+        first = self.react(room_id, "1", event_id, "+", self.alice).json["event_id"]
+        self.master.reactor.advance(40 * 60)
+        again = self.react(room_id, "1", event_id, "+", self.alice)
+        self.assertEqual(again.json["event_id"], first)
+
+
 class TestLimits(SendCase):
     overrides = {
         "rc_message": {"per_second": 0.001, "burst_count": 3},
