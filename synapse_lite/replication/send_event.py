@@ -224,7 +224,6 @@ class MasterEventSink(EventSink):
     "POST",
     REPLICATION,
     PATH,
-    served_by=("master",),
     auth=Auth.REPLICATION,
     max_body_bytes=MAX_BODY_BYTES,
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ..http.endpoint import Servlet
+from ..replication import send_event
 from . import admin, client, well_known
 
 SERVLETS: tuple[type[Servlet], ...] = (
     *client.SERVLETS,
     *admin.SERVLETS,
     *well_known.SERVLETS,
+    # What workers ask of the master.
+    *send_event.SERVLETS,
 )
