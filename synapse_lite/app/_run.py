@@ -130,6 +130,8 @@ class Runner:
         self._undo.append(("lease", lease.release))
         await lease.acquire()
         self.db.fence = lease.fence
+        # Workers that wait for the database read the key as soon as that is there.
+        load_signing_key(self.config, create=True)
         await prepare_database(self.db)
 
     def _lease_was_lost(self) -> None:
@@ -143,7 +145,7 @@ class Runner:
             self.config,
             self.clock,
             self.reactor,
-            signing_key=load_signing_key(self.config, create=self.process.is_master),
+            signing_key=load_signing_key(self.config, create=False),
             process_name=self.process.name,
             instance_name=self.name,
             bindings=self.process.bindings,
