@@ -10,7 +10,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ..api.constants import Membership
 from ..api.errors import LimitExceededError, MatrixError
@@ -76,6 +76,8 @@ class AccountTasks:
         async with self._users.queue(user_id), self._slots.queue(None):
             try:
                 await self._finish(user_id, name)
+            except CancelledError:
+                raise  # the next start goes on with it
             except Exception:
                 logger.exception("Task %s of %s failed; trying again later", name, user_id)
                 self._clock.later(RETRY_SECONDS, self.begin, user_id, name)
