@@ -88,7 +88,7 @@ class _RecentChanges:
         ]
 
 
-class StateChangesWorkerStore(CurrentStateWorkerStore, MembershipsWorkerStore):
+class StateChangesWorkerStore(MembershipsWorkerStore, CurrentStateWorkerStore):
     """Reads of states and their changes, in any process."""
 
     handles: ClassVar[tuple[tuple[Stream, str], ...]] = (

@@ -1,0 +1,92 @@
+"""/sync: compute, and wait as long as there is nothing to tell (client-server API, "Syncing")."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..api.errors import InvalidParamError
+from ..notifier import Notifier
+from ..server import Homeserver
+from ..sync.engine import SyncAnswer, SyncEngine
+from ..sync.request import SyncRequest
+from ..types.requester import Requester
+from ..types.tokens import InvalidTokenError, StreamToken
+from ..util.async_helpers import SharedCall
+from ..util.json import JsonDict
+from .event_format import EventFormatter
+from .filters import FiltersHandler
+from .push_rules import PushRulesHandler
+from .visibility import EventVisibility
+
+MAX_TIMEOUT_MS = 180_000
+"""The longest that a request waits, whatever the client asks for."""
+
+_InitialKey = tuple[str, str | None, bytes]
+
+
+class SyncHandler:
+    """Answers /sync in any process that has what it shows."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        self._clock = hs.clock
+        self._notifier = hs.part(Notifier)
+        self._filters = hs.part(FiltersHandler)
+        self._engine = SyncEngine(
+            hs, hs.part(EventVisibility), hs.part(EventFormatter), hs.part(PushRulesHandler)
+        )
+        self._initial: SharedCall[_InitialKey, SyncAnswer] = SharedCall()
+
+    async def sync(
+        self,
+        requester: Requester,
+        *,
+        since: str | None,
+        filter_text: str | None,
+        full_state: bool,
+        timeout_ms: int,
+    ) -> JsonDict:
+        """The answer to a request. An initial sync, and one with full state, does not wait.
+
+        Raises InvalidParamError for a token that this server has not made, and for bad filters.
+        """
+        request = SyncRequest(
+            requester=requester,
+            filter=await self._filters.compiled(requester.user_id, filter_text),
+            since=None if since is None else _parse(since),
+            full_state=full_state,
+        )
+        if request.since is None:
+            answer = await self._initial_sync(request)
+        elif full_state:
+            await self._engine.positions.reached(request.since)
+            answer = await self._engine.answer(request)
+        else:
+            answer = await self._wait_for_answer(request, min(timeout_ms, MAX_TIMEOUT_MS))
+        return answer.to_json()
+
+    async def _initial_sync(self, request: SyncRequest) -> SyncAnswer:
+        """A client that gave up and asks again gets the answer that is being made."""
+        key = (request.user_id, request.requester.device_id, request.filter.key)
+        return await self._initial.get(key, lambda: self._engine.answer(request))
+
+    async def _wait_for_answer(self, request: SyncRequest, timeout_ms: int) -> SyncAnswer:
+        since = request.since
+        assert since is not None, "an initial sync does not wait"
+        deadline = self._clock.time() + timeout_ms / 1000
+        await self._engine.positions.reached(since)
+        with self._notifier.listen(request.user_id) as listener:
+            while True:
+                answer = await self._engine.answer(request)
+                if not answer.is_empty or self._clock.time() >= deadline:
+                    return answer
+                if not await listener.wait(deadline):
+                    return answer
+                # Up to there nothing is for this client.
+                request = attrs.evolve(request, since=answer.position)
+
+
+def _parse(since: str) -> StreamToken:
+    try:
+        return StreamToken.from_text(since)
+    except InvalidTokenError as error:
+        raise InvalidParamError(f"since: {error}") from error

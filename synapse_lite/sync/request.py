@@ -1,0 +1,52 @@
+"""What a /sync asks for, and what the engine needs from handlers, which lie above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+import msgspec
+
+from ..events.event import Event
+from ..types.requester import Requester
+from ..types.tokens import StreamToken
+from ..util.json import JsonDict
+from .filter import Filter
+
+
+@attrs.frozen
+class SyncRequest:
+    """A request without its waiting. `since` is None for an initial sync."""
+
+    requester: Requester
+    filter: Filter
+    since: StreamToken | None
+    full_state: bool = False
+
+    @property
+    def user_id(self) -> str:
+        return self.requester.user_id
+
+
+class Visibility(Protocol):
+    """Who may see which events."""
+
+    async def filter_for_user(self, user_id: str, events: Sequence[Event]) -> list[Event]:
+        """Those of the events, of any rooms, that the user may see, in their order."""
+
+
+class Formatter(Protocol):
+    """Events in the form of clients."""
+
+    async def to_client(
+        self, events: Sequence[Event], requester: Requester | None, *, with_room_id: bool
+    ) -> list[msgspec.Raw]:
+        """The bytes of each event; without requester, what is the same for all readers."""
+
+
+class PushRules(Protocol):
+    """Push rules in the form of account data."""
+
+    async def rules_for(self, user_id: str) -> JsonDict:
+        """The content of m.push_rules."""
