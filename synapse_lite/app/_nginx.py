@@ -14,6 +14,8 @@ from ._proxy import MASTER_NAME, Backend, Location, locations
 
 _SLACK_BYTES = 64 * 1024
 _KEPT_CONNECTIONS = 32
+_LOGS = "logs"
+_TEMPORARY = "nginx-temp"
 _SYSTEM_LOG = "/var/log/nginx/access.log"
 
 # Long-polls last as long as clients ask for; the server ends them, not the proxy.
@@ -70,14 +72,20 @@ def render_whole(server: str, settings: NginxSettings) -> str:
     lines += ["events {", "    worker_connections 4096;", "}", "http {"]
     if settings.directory is not None:
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
-            path = os.path.join(settings.directory, "nginx-temp", name)
+            path = os.path.join(settings.directory, _TEMPORARY, name)
             lines.append(f"    {name}_temp_path {_quoted(path)};")
     lines += [f"    {line}".rstrip() for line in server.splitlines()]
     return "\n".join([*lines, "}"]) + "\n"
 
 
+def make_nginx_folders(directory: str) -> None:
+    """Make the folders that nginx needs in its directory, and does not make itself."""
+    for name in (_LOGS, _TEMPORARY):
+        os.makedirs(os.path.join(directory, name), mode=0o700, exist_ok=True)
+
+
 def _log(directory: str, name: str) -> str:
-    return os.path.join(directory, "logs", f"nginx-{name}.log")
+    return os.path.join(directory, _LOGS, f"nginx-{name}.log")
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,7 @@ import click
 
 from ... import __version__
 from ...config.generate import WorkerPlan, generate_config, write_files
-from .._nginx import NginxSettings, render_whole
+from .._nginx import NginxSettings, make_nginx_folders, render_whole
 from .._proxy import ProxyError
 from ..table import WORKERS
 from ._control import Control
@@ -247,7 +247,7 @@ def register(
 @click.option(
     "--directory",
     type=click.Path(file_okay=False),
-    help="With --print: where nginx keeps its pid, logs and temporary files.",
+    help="Where nginx keeps its logs and, with --print, its pid and temporary files.",
 )
 def proxy_config(
     proxy: str,
@@ -279,7 +279,9 @@ def proxy_config(
     )
     try:
         server = render_fleet(fleet, settings)
-    except ProxyError as error:
+        if settings.directory is not None:
+            make_nginx_folders(settings.directory)
+    except (ProxyError, OSError) as error:
         fail(str(error))
     click.echo(render_whole(server, settings) if whole else server, nl=False)
 

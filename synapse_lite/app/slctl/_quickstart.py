@@ -18,7 +18,7 @@ import click
 import yaml
 
 from ...config.generate import HOMESERVER_FILE, WorkerPlan, generate_config, write_files
-from .._nginx import NginxSettings, render_whole
+from .._nginx import NginxSettings, make_nginx_folders, render_whole
 from ._children import Child, ChildDiedError, Children, Stopped
 from ._fleet import Fleet, FleetError, Instance, read_fleet
 from ._options import say
@@ -119,8 +119,7 @@ class Quickstart:
                     ],
                 )
             )
-        os.makedirs(self._path("logs"), mode=0o700, exist_ok=True)
-        os.makedirs(self._path("nginx-temp"), mode=0o700, exist_ok=True)
+        make_nginx_folders(self.directory)
 
     def _read_fleet(self) -> Fleet:
         fleet = read_fleet([self._path(HOMESERVER_FILE)])
