@@ -15,10 +15,9 @@ from .processes import wait_for
 SEED = 20_001
 SENDERS = 4
 MESSAGES_EACH = 50
-KILLS = 3
 VICTIMS = (MASTER, "event_creator", "synchrotron")
 
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.05
 DELIVERY_SECONDS = 30
 
 
@@ -57,7 +56,6 @@ class DurabilityTests(SynchronousTestCase):
         self._kill_while_sending(POSTGRES)
 
     def _kill_while_sending(self, engine: str) -> None:
-        dice = random.Random(SEED)
         with Deployment(engine, workers=STANDARD_WORKERS) as deployment:
             users = [deployment.client.register(f"user{number}") for number in range(SENDERS)]
             room_id = users[0].create_room()
@@ -69,25 +67,41 @@ class DurabilityTests(SynchronousTestCase):
             senders = [Sender(user, room_id) for user in users]
             for sender in senders:
                 sender.start()
-            killed = []
-            # Each kind once, in an order and at moments that the seed chooses.
-            for victim in dice.sample(VICTIMS, KILLS):
-                time.sleep(dice.uniform(0.3, 1.0))
-                killed.append(f"{victim} after {sum(len(s.acknowledged) for s in senders)}")
-                deployment.kill(victim)
-                deployment.start_process(victim)
-            alive = sum(sender.is_alive() for sender in senders)
+            killed = self._kill_each(deployment, senders, random.Random(SEED))
             for sender in senders:
                 sender.join(60)
                 if sender.error is not None:
                     raise sender.error
                 self.assertEqual(len(sender.acknowledged), MESSAGES_EACH)
             print(
-                f"{engine}: killed {', '.join(killed)} messages; {alive} senders were still busy;"
+                f"{engine}: killed {', '.join(killed)} messages;"
                 f" {sum(sender.repeated for sender in senders)} messages were sent again;"
                 f" {follower.failed_rounds} rounds of /sync failed"
             )
             self._check(deployment, senders, follower, users, room_id)
+
+    def _kill_each(
+        self, deployment: Deployment, senders: list[Sender], dice: random.Random
+    ) -> list[str]:
+        """Kill each victim once, in an order and at moments that the seed chooses, and start it
+        again at once. The last is killed while there is still much to send."""
+
+        def acknowledged() -> int:
+            return sum(len(sender.acknowledged) for sender in senders)
+
+        order = dice.sample(VICTIMS, len(VICTIMS))
+        part = SENDERS * MESSAGES_EACH // (len(order) + 1)
+        moments = [dice.randrange(number * part, (number + 1) * part) for number in range(3)]
+        told = []
+        for victim, moment in zip(order, moments, strict=True):
+            wait_for(lambda least=moment: acknowledged() >= least, 60, f"{moment} messages")
+            time.sleep(dice.uniform(0, PAUSE_SECONDS))
+            deployment.kill(victim)
+            deployment.processes[victim].start()
+            told.append(f"{victim} after {acknowledged()}")
+        for victim in order:
+            deployment.wait_until_healthy(victim)
+        return told
 
     def _check(
         self,
