@@ -81,11 +81,15 @@ class _RecentChanges:
             self.floor = max(self.floor, position)
 
     def of_room(self, room_id: str, low: int, high: int) -> list[StateChange]:
-        return [
-            change
-            for change in self._rooms.get(room_id, ())
-            if low < change.stream_ordering <= high
-        ]
+        found = []
+        # Mostly one wants the last few of many.
+        for change in reversed(self._rooms.get(room_id, ())):
+            if change.stream_ordering <= low:
+                break
+            if change.stream_ordering <= high:
+                found.append(change)
+        found.reverse()
+        return found
 
 
 class StateChangesWorkerStore(MembershipsWorkerStore, CurrentStateWorkerStore):

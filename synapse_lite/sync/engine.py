@@ -64,9 +64,9 @@ class SyncEngine:
             plan = await self._planner.initial(request.user_id, now.events, request.filter)
             personal = await self._personal.everything(request)
         else:
-            request = attrs.evolve(request, since=bounded(request.since, now))
-            since = request.since
-            assert since is not None, "set a line above"
+            since = bounded(request.since, now)
+            if since is not request.since:
+                request = attrs.evolve(request, since=since)
             plan = await self._planner.incremental(
                 request.user_id,
                 since.events,
