@@ -23,7 +23,7 @@ MAX_PENDING = 50_000
 """Notes that wait to be written; more are dropped, as these are no vital records."""
 
 _MAX_CLIENTS = 100_000
-_MAX_USER_AGENT = 512
+MAX_USER_AGENT = 512
 
 _Client = tuple[str, int, str]
 """User id, id of the access token, address."""
@@ -49,7 +49,7 @@ class ClientIps:
                 user_id=token.user_id,
                 access_token_id=token.token_id,
                 ip=ip,
-                user_agent=user_agent[:_MAX_USER_AGENT],
+                user_agent=user_agent[:MAX_USER_AGENT],
                 device_id=token.device_id,
                 last_seen_ms=self._clock.time_ms(),
             )

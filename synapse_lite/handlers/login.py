@@ -10,8 +10,7 @@ import attrs
 from ..api.constants import LoginType
 from ..http.rate_limits import RateLimits
 from ..server import Homeserver
-from ..storage.devices import DevicesStore
-from ..storage.registration import NewLogin
+from ..storage.devices import DevicesStore, NewLogin
 from ..util.json import JsonDict
 from .access_tokens import make_access_token
 from .password_check import PasswordCheck, PasswordSubmission
@@ -22,15 +21,20 @@ MAX_DEVICE_NAME_BYTES = 400
 
 @attrs.frozen
 class DeviceChoice:
-    """The device that a client wants to be; one is made up where it names none."""
+    """The device that a client wants to be; one is made up where it names none.
+
+    `ip` and `user_agent` are those of the request.
+    """
 
     device_id: str | None = None
     display_name: str | None = None
+    ip: str = ""
+    user_agent: str = ""
 
     def new_login(self) -> NewLogin:
         """The device with a fresh token."""
         device_id = self.device_id or "".join(random.choices(string.ascii_uppercase, k=10))
-        return NewLogin(device_id, self.display_name, make_access_token())
+        return NewLogin(device_id, self.display_name, make_access_token(), self.ip, self.user_agent)
 
 
 class LoginHandler:
@@ -50,18 +54,16 @@ class LoginHandler:
         """The ways to log in."""
         return [{"type": LoginType.PASSWORD}] if self._has_passwords else []
 
-    async def log_in(
-        self, submission: PasswordSubmission, device: DeviceChoice, client_ip: str
-    ) -> JsonDict:
+    async def log_in(self, submission: PasswordSubmission, device: DeviceChoice) -> JsonDict:
         """Log in with a password; the answer for the client.
 
         Raises LimitExceededError, ForbiddenError, UserDeactivatedError, UserLockedError.
         """
-        self._limit_address(client_ip)
+        self._limit_address(device.ip)
         user_id = await self._check.check(submission)
         self._limit_account(user_id)
         login = device.new_login()
-        await self._devices.log_in_device(user_id, login.device_id, login.display_name, login.token)
+        await self._devices.log_in_device(user_id, login)
         return self.answer(user_id, login)
 
     def answer(self, user_id: str, login: NewLogin | None) -> JsonDict:

@@ -11,7 +11,8 @@ from ..api.constants import MAX_ID_LENGTH
 from ..api.errors import ForbiddenError, InvalidUsernameError, LimitExceededError, UserInUseError
 from ..server import Homeserver
 from ..storage.account_tasks import TaskName
-from ..storage.registration import NewLogin, NewUser, RegistrationStore, UserExistsError
+from ..storage.devices import NewLogin
+from ..storage.registration import NewUser, RegistrationStore, UserExistsError
 from ..storage.registration_tokens import UnusableTokenError
 from ..types.ids import is_strict_localpart
 from ..util.ratelimiter import Ratelimiter

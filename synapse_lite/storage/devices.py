@@ -24,6 +24,17 @@ class Device:
     last_seen_user_agent: str | None = None
 
 
+@attrs.frozen
+class NewLogin:
+    """A device that is logged in, with its token, and where the request came from."""
+
+    device_id: str
+    display_name: str | None
+    token: str = attrs.field(repr=False)
+    ip: str = ""
+    user_agent: str = ""
+
+
 class DevicesWorkerStore(BaseStore):
     """Reads of devices, in any process."""
 
@@ -46,30 +57,28 @@ class DevicesWorkerStore(BaseStore):
 class DevicesStore(DevicesWorkerStore, AccessTokensStore):
     """Writes of devices. A device and its access tokens come and go together."""
 
-    async def log_in_device(
-        self, user_id: str, device_id: str, display_name: str | None, token: str
-    ) -> int:
+    async def log_in_device(self, user_id: str, login: NewLogin) -> int:
         """Give a device a token, in place of those that it had. Returns the token's id.
 
         A new device gets the display name; a known one keeps its own.
         """
-        return await self.db.run(
-            "log_in_device", self._log_in_device_txn, user_id, device_id, display_name, token
-        )
+        return await self.db.run("log_in_device", self._log_in_device_txn, user_id, login)
 
-    def _log_in_device_txn(
-        self, txn: Transaction, user_id: str, device_id: str, display_name: str | None, token: str
-    ) -> int:
+    def _log_in_device_txn(self, txn: Transaction, user_id: str, login: NewLogin) -> int:
+        now = self.clock.time_ms()
+        seen = {
+            "last_seen_ts": now,
+            "last_seen_ip": login.ip,
+            "last_seen_user_agent": login.user_agent,
+        }
+        key = {"user_id": user_id, "device_id": login.device_id}
         is_new = txn.insert_ignore(
-            "devices",
-            user_id=user_id,
-            device_id=device_id,
-            display_name=display_name,
-            created_ts=self.clock.time_ms(),
+            "devices", **key, display_name=login.display_name, created_ts=now, **seen
         )
         if not is_new:
-            self._delete_tokens_of_devices_txn(txn, user_id, [device_id])
-        return self._insert_access_token_txn(txn, user_id, token, device_id)
+            self._delete_tokens_of_devices_txn(txn, user_id, [login.device_id])
+            txn.update("devices", key, seen)
+        return self._insert_access_token_txn(txn, user_id, login.token, login.device_id)
 
     async def rename_device(self, user_id: str, device_id: str, display_name: str | None) -> bool:
         """Change the display name. Returns whether there is such a device."""

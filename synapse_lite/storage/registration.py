@@ -7,7 +7,7 @@ import attrs
 from ..util.caches.cached import cached
 from ._base import BaseStore
 from .account_tasks import TaskName
-from .devices import DevicesStore
+from .devices import DevicesStore, NewLogin
 from .errors import StoreError
 from .profile import Profile, ProfileStore
 from .registration_tokens import RegistrationTokensStore
@@ -61,15 +61,6 @@ class NewUser:
     user_type: str | None = None
     registration_token: str | None = attrs.field(default=None, repr=False)
     auto_join: bool = False
-
-
-@attrs.frozen
-class NewLogin:
-    """The device that a new account is logged in with at once."""
-
-    device_id: str
-    display_name: str | None
-    token: str = attrs.field(repr=False)
 
 
 class RegistrationWorkerStore(BaseStore):
@@ -129,9 +120,7 @@ class RegistrationStore(
         if new.auto_join:
             self._add_task_txn(txn, new.user_id, TaskName.AUTO_JOIN)
         if login is not None:
-            self._log_in_device_txn(
-                txn, new.user_id, login.device_id, login.display_name, login.token
-            )
+            self._log_in_device_txn(txn, new.user_id, login)
 
     async def set_password_hash(
         self,

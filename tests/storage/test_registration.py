@@ -8,9 +8,9 @@ from typing import Any
 from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.account_tasks import TaskName
 from synapse_lite.storage.client_ips import KEPT_MS, ClientIp, ClientIpsStore
+from synapse_lite.storage.devices import NewLogin
 from synapse_lite.storage.profile import ProfileTooLargeError
 from synapse_lite.storage.registration import (
-    NewLogin,
     NewUser,
     RegistrationStore,
     UserExistsError,
@@ -135,6 +135,8 @@ class EveryAccounts(DatabaseCase):
         await store.delete_ui_auth_session(session.session_id)
         self.assertIsNone(await store.get_ui_auth_session(session.session_id))
         await store.register_user(NewUser(ALICE, None, None), NewLogin("D", None, "token"))
+        self.assertIsNotNone((await store.get_device(ALICE, "D")).last_seen_ts)
+        await self.db.run("unseen", lambda txn: txn.update("devices", {}, {"last_seen_ts": None}))
         old = self.clock.time_ms() - KEPT_MS - 100
         for moment in (old + 5, old + 9):
             await store.write_client_ips([ClientIp(ALICE, 1, "192.0.2.1", "ua", "D", moment)])

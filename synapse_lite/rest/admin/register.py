@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...api.constants import MAX_ID_LENGTH
 from ...api.urls import ADMIN_V1
+from ...handlers.client_ips import MAX_USER_AGENT
 from ...handlers.login import DeviceChoice, LoginHandler
 from ...handlers.passwords import MAX_PASSWORD_LENGTH
 from ...handlers.registration import Application, RegistrationHandler
@@ -55,7 +56,8 @@ class SharedSecretRegister(Servlet):
             is_admin=signed.is_admin,
             user_type=signed.user_type,
         )
-        login = None if inhibit_login else DeviceChoice().new_login()
+        device = DeviceChoice(ip=request.client_ip, user_agent=request.user_agent[:MAX_USER_AGENT])
+        login = None if inhibit_login else device.new_login()
         user_id = await self._registration.register(application, login)
         return self._login.answer(user_id, login)
 

@@ -19,13 +19,13 @@ MAX_DEVICES = 1000
 
 
 def _to_json(device: StoredDevice) -> JsonDict:
-    fields = {
+    """All fields, since some clients need each of them and the specification has no nulls."""
+    return {
         "device_id": device.device_id,
-        "display_name": device.display_name,
-        "last_seen_ip": device.last_seen_ip,
-        "last_seen_ts": device.last_seen_ts,
+        "display_name": device.display_name or "",
+        "last_seen_ip": device.last_seen_ip or "",
+        "last_seen_ts": device.last_seen_ts or 0,
     }
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 @endpoint("GET", CLIENT, "/devices")

@@ -6,6 +6,7 @@ from ...api.constants import LoginType
 from ...api.errors import UnknownError
 from ...api.urls import CLIENT
 from ...handlers.auth import AccountAuthenticator
+from ...handlers.client_ips import MAX_USER_AGENT
 from ...handlers.devices import DeviceHandler
 from ...handlers.login import (
     MAX_DEVICE_ID_BYTES,
@@ -20,11 +21,13 @@ from ...server import Homeserver
 from ...util.json import JsonDict
 
 
-def device_choice(body: JsonDict) -> DeviceChoice:
+def device_choice(request: Request, body: JsonDict) -> DeviceChoice:
     """The device that a client asks for when it logs in or registers."""
     return DeviceChoice(
         optional_str(body, "device_id", max_bytes=MAX_DEVICE_ID_BYTES) or None,
         optional_str(body, "initial_device_display_name", max_bytes=MAX_DEVICE_NAME_BYTES),
+        request.client_ip,
+        request.user_agent[:MAX_USER_AGENT],
     )
 
 
@@ -46,9 +49,7 @@ class Login(Servlet):
         kind = require_str(body, "type")
         if kind != LoginType.PASSWORD:
             raise UnknownError("This way to log in is not offered", status=400)
-        return await self._handler.log_in(
-            password_submission(body), device_choice(body), request.client_ip
-        )
+        return await self._handler.log_in(password_submission(body), device_choice(request, body))
 
 
 @endpoint("POST", CLIENT, "/logout", auth=Auth.NONE)

@@ -52,7 +52,7 @@ class Register(Servlet):
         application = _application(body, approval)
         login = None
         if not optional_bool(body, "inhibit_login", default=False):
-            login = device_choice(body).new_login()
+            login = device_choice(request, body).new_login()
         self._handler.check_limit(request.client_ip, count=True)
         user_id = await self._handler.register(application, login)
         await self._ui_auth.finish(approval)

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from synapse_lite.storage.devices import NewLogin
 from tests.harness.homeserver import make_master, now
 
 PASSWORD = "secret password"
@@ -80,7 +81,9 @@ class PasswordTests(AccountCase):
         self.assertEqual((missing.status, missing.json["errcode"]), (400, "M_MISSING_PARAM"))
 
     def test_needs_a_token(self) -> None:
-        answer = self.master.request("POST", "account/password", {"new_password": "new"}, judged=False)
+        answer = self.master.request(
+            "POST", "account/password", {"new_password": "new"}, judged=False
+        )
         self.assertEqual((answer.status, answer.json["errcode"]), (401, "M_MISSING_TOKEN"))
 
 
@@ -117,6 +120,6 @@ class DeactivationTests(AccountCase):
     def test_a_login_that_was_under_way_is_worth_nothing(self) -> None:
         """Its password was checked before the account ended."""
         self.deactivate()
-        now(self.master.store.log_in_device("@alice:test", "LATE", None, "late token"))
+        now(self.master.store.log_in_device("@alice:test", NewLogin("LATE", None, "late token")))
         answer = self.master.request("GET", "account/whoami", access_token="late token")
         self.assertEqual((answer.status, answer.json["errcode"]), (403, "M_USER_DEACTIVATED"))

@@ -44,6 +44,20 @@ class DeviceTests(TestCase):
         renamed = self.master.request("PUT", "devices/PHONE", {"display_name": "x"}, bob)
         self.assertEqual(renamed.status, 404)
 
+    def test_every_field_is_there_at_once(self) -> None:
+        """matrix-nio refuses a list in which one is missing."""
+        self.master.reactor.advance(600)
+        self.log_in("NEW")
+        self.assertEqual(
+            self.request("GET", "devices/NEW").json,
+            {
+                "device_id": "NEW",
+                "display_name": "",
+                "last_seen_ip": "127.0.0.1",
+                "last_seen_ts": self.master.hs.clock.time_ms(),
+            },
+        )
+
     def test_last_seen_is_shown_before_it_is_written(self) -> None:
         self.master.reactor.advance(600)
         self.assertEqual(self.whoami(self.phone), 200)
