@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from ._system import environment
+
 _PR_SET_PDEATHSIG = 1
 _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 _WATCHED = _STOP_SIGNALS | {signal.SIGCHLD}
@@ -77,6 +79,7 @@ class Children:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                env=environment(),
                 start_new_session=True,
                 preexec_fn=_preparation(death_signal, os.getpid()),
             )

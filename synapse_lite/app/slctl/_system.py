@@ -11,11 +11,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from .._pids import is_process_of, running_pid
 from ._fleet import Instance
 
 _HEALTH_SECONDS = 5.0
+_ROOT = str(Path(__file__).resolve().parents[3])
 
 
 class Launch:
@@ -83,6 +85,7 @@ class _RealLaunch(Launch):
             stdout=self._output,
             stderr=subprocess.STDOUT,
             cwd=os.path.dirname(instance.files[0]),
+            env=environment(),
         )
 
     def poll(self) -> int | None:
@@ -132,6 +135,12 @@ class RealSystem(System):
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def environment() -> dict[str, str]:
+    """The environment of children: with the same synapse_lite, also from a checkout."""
+    paths = [_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def answers(url: str, timeout: float = _HEALTH_SECONDS) -> bool:
