@@ -107,7 +107,7 @@ class Deployment:
         self._has_nginx = nginx
         self._started = started
         self._extra = extra or {}
-        self._marker = secrets.token_hex(8)
+        self.marker = secrets.token_hex(8)
         self._database: str | None = None
         self._nginx_program = _find_nginx() if nginx else None
         self.folder = Path()
@@ -116,7 +116,7 @@ class Deployment:
     # --- life
 
     def __enter__(self) -> Deployment:
-        self.folder = Path(tempfile.mkdtemp(prefix="synapse_lite-deployment-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"synapse_lite-{self.marker}-"))
         try:
             self._prepare()
             if self._started:
@@ -255,7 +255,7 @@ class Deployment:
 
     def start_beside(self, name: str, command: Sequence[str]) -> ChildProcess:
         """Start one more process that belongs to the deployment."""
-        child = ChildProcess(name, command, self.folder, self._marker)
+        child = ChildProcess(name, command, self.folder, self.marker)
         self.processes[name] = child
         child.start()
         return child
@@ -301,7 +301,7 @@ class Deployment:
         command = [sys.executable, "-m", f"synapse_lite.app.{app}"]
         for file in [*self.configuration_files, *([own_file] if own_file is not None else [])]:
             command += ["-c", file]
-        self.processes[name] = ChildProcess(name, command, self.folder, self._marker)
+        self.processes[name] = ChildProcess(name, command, self.folder, self.marker)
 
     def _add_nginx(self, program: str) -> None:
         command = [program, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
@@ -309,7 +309,7 @@ class Deployment:
             command += ["-g", "user root;"]
         # Killed at once, it could not end its own workers.
         self.processes[NGINX] = ChildProcess(
-            NGINX, command, self.folder, self._marker, death_signal=signal.SIGTERM
+            NGINX, command, self.folder, self.marker, death_signal=signal.SIGTERM
         )
 
     def _write_nginx_configuration(self) -> None:
@@ -342,7 +342,7 @@ class Deployment:
     def _stop_and_check(self) -> None:
         try:
             self.stop()
-            left = left_over(self._marker)
+            left = left_over(self.marker)
             assert not left, f"processes are left: {left}"
         except AssertionError as error:
             raise DeploymentFailed(self._story(error)) from error

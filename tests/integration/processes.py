@@ -14,9 +14,8 @@ from pathlib import Path
 
 import attrs
 
-MARKER = "SYNAPSE_LITE_TEST_DEPLOYMENT"
-"""Environment variable that every process of a deployment inherits, by which any that is left
-can be found."""
+MARKER_VARIABLE = "SYNAPSE_LITE_TEST_DEPLOYMENT"
+"""Environment variable with the marker of a deployment, by which what is left of it is found."""
 
 STOP_SECONDS = 20.0
 ROOT = Path(__file__).parents[2]
@@ -81,7 +80,7 @@ class ChildProcess:
             self.process = subprocess.Popen(
                 list(self.command),
                 cwd=self.folder,
-                env={**environment(), MARKER: self.marker},
+                env={**environment(), MARKER_VARIABLE: self.marker},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -134,18 +133,21 @@ def environment() -> dict[str, str]:
 
 
 def left_over(marker: str) -> list[str]:
-    """The command lines of the processes that carry a marker."""
-    wanted = f"{MARKER}={marker}".encode()
+    """The command lines of the processes of a deployment: by environment, folder or command.
+
+    nginx, for one, overwrites its environment, but stays in the folder.
+    """
     found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                found.append(f"{folder.name}: {command.decode('utf-8', 'replace')}")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            places = (process / "environ").read_bytes(), command, os.readlink(process / "cwd")
         except OSError:  # it has ended meanwhile, or is not ours
             continue
+        if any(marker in os.fsdecode(place) for place in places):
+            found.append(f"{process.name}: {os.fsdecode(command)}")
     return found
 
 
