@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 
 from ..api.constants import EventTypes, Membership
-from ..api.errors import ForbiddenError, InvalidParamError, MatrixError, NotFoundError
+from ..api.errors import (
+    ForbiddenError,
+    InvalidParamError,
+    MatrixError,
+    NotFoundError,
+    RoomInUseError,
+)
 from ..events.auth import PowerLevels
 from ..events.event import Event, StateKey
 from ..server import Homeserver
 from ..storage.aliases import AliasesStore
 from ..storage.current_state import CurrentStateWorkerStore
-from ..storage.errors import ConflictError
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.public_rooms import PublicRoomsStore
 from ..storage.rooms import RoomsWorkerStore
@@ -20,6 +25,7 @@ from ..types.requester import Requester
 from ..util.json import JsonDict
 from .directory import DirectoryReader
 from .event_creation import EventCreationHandler
+from .room_directory import RoomDirectory
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +45,24 @@ class DirectoryHandler:
         self._memberships = hs.part(MembershipsWorkerStore)
         self._current_state = hs.part(CurrentStateWorkerStore)
         self._creation = hs.part(EventCreationHandler)
-        self._server_name = hs.name
+        self._entering = hs.part(RoomDirectory)
 
     async def create_alias(self, requester: Requester, alias: str, room_id: str) -> None:
         """Let a new alias of this server lead to a room that the requester is in.
 
-        Raises InvalidParamError, ForbiddenError, and a MatrixError of 409 if the alias is taken.
+        Administrators of the server need not be in it. Raises InvalidParamError, ForbiddenError,
+        NotFoundError for an unknown room, and a MatrixError of 409 if the alias is taken.
         """
         self._check_local(alias)
         _check_room_id(room_id)
         if not requester.is_admin and not await self._is_joined(requester.user_id, room_id):
             raise ForbiddenError("You must be in the room to give it an alias")
-        hosts = set(await self._memberships.get_hosts_in_room(room_id))
+        await self._rooms.get_room(room_id)
         try:
-            await self._aliases.create_alias(
-                alias, room_id, hosts | {self._server_name}, requester.user_id
-            )
-        except ConflictError as error:
-            raise MatrixError(f"The alias {alias} is taken", status=409) from error
+            async with self._entering.aliased(alias, room_id, requester.user_id):
+                pass
+        except RoomInUseError as error:
+            raise MatrixError(error.message, status=409) from error
 
     async def delete_alias(self, requester: Requester, alias: str) -> None:
         """Take an alias away, and out of the room's canonical alias if the requester may do that.

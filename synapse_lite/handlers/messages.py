@@ -62,6 +62,20 @@ class MessagesHandler:
         event, memberships = await self._visible_event(requester, room_id, event_id, access)
         return await self._formatter.to_client_one(event, requester, memberships=memberships)
 
+    async def event_at_time(
+        self, requester: Requester, room_id: str, timestamp_ms: int, direction: Literal["b", "f"]
+    ) -> Event:
+        """The event nearest to a time, at or before it ("b") or at or after it ("f").
+
+        Raises ForbiddenError for a room that the user may not read, NotFoundError.
+        """
+        access = await self._visibility.check_readable(requester.user_id, room_id)
+        event = await self._timeline.get_event_at_time(room_id, timestamp_ms, direction)
+        if event is None:
+            raise _no_event()
+        found, _ = await self._visible_event(requester, room_id, event.event_id, access)
+        return found
+
     async def messages(
         self, requester: Requester, room_id: str, page: PageRequest, event_filter: EventFilter
     ) -> JsonDict:

@@ -5,7 +5,7 @@ Client-server API, "Getting events for a room" and "Event Context".
 
 from __future__ import annotations
 
-from ...api.urls import CLIENT
+from ...api.urls import CLIENT, CLIENT_V1
 from ...handlers.messages import MAX_PAGE, MessagesHandler, PageRequest, parse_page_token
 from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...server import Homeserver
@@ -90,4 +90,24 @@ class EventContext(Servlet):
         return await self._handler.context(requester, room_id, event_id, limit, event_filter)
 
 
-SERVLETS: tuple[type[Servlet], ...] = (RoomEvent, RoomMessages, EventContext)
+@endpoint("GET", CLIENT_V1, "/rooms/{room_id}/timestamp_to_event", served_by=_READER)
+class TimestampToEvent(Servlet):
+    """The event nearest to a time."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        self._handler = hs.part(MessagesHandler)
+
+    async def answer(self, request: Request, requester: Requester, room_id: str) -> JsonDict:
+        direction = request.query_enum("dir", ("b", "f"))
+        event = await self._handler.event_at_time(
+            requester, room_id, request.query_int("ts"), "b" if direction == "b" else "f"
+        )
+        return {"event_id": event.event_id, "origin_server_ts": event.origin_server_ts}
+
+
+SERVLETS: tuple[type[Servlet], ...] = (
+    RoomEvent,
+    RoomMessages,
+    EventContext,
+    TimestampToEvent,
+)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from synapse_lite.api.errors import NotFoundError
 from synapse_lite.app.table import CLIENT_READER
-from tests.harness.homeserver import Answer, make_worker
-from tests.rest.client.rooms import RoomsCase
+from synapse_lite.handlers.directory import DirectoryReader
+from synapse_lite.handlers.directory_changes import DirectoryHandler
+from synapse_lite.types.requester import Requester
+from tests.harness.homeserver import Answer, make_worker, now
+from tests.rest.client.rooms import ALICE, CAROL, RoomsCase
 
 ALIAS = "#cats:test"
 
@@ -44,6 +48,29 @@ class AliasTests(RoomsCase):
         self.put(first)
         self.assert_error(self.put(second), 409, "M_UNKNOWN")
         self.assertEqual(self.ok("GET", alias_path())["room_id"], first)
+
+    def test_an_alias_whose_room_was_never_made_is_free(self) -> None:
+        room_id = self.room()
+        now(self.master.store.create_alias(ALIAS, "!lost:test", ["test"], ALICE))
+        self.assert_error(self.request("GET", alias_path()), 404, "M_NOT_FOUND")
+        self.assertEqual(self.put(room_id).status, 200)
+        self.assertEqual(self.ok("GET", alias_path())["room_id"], room_id)
+
+    def test_administrators_make_and_delete_aliases_of_any_room(self) -> None:
+        room_id = self.room()
+        admin = Requester(CAROL, is_admin=True)
+        handler = self.master.hs.part(DirectoryHandler)
+        now(handler.create_alias(admin, ALIAS, room_id))
+        self.assertEqual(self.aliases(room_id), [ALIAS])
+        reader = self.master.hs.part(DirectoryReader)
+        self.assertEqual(now(reader.aliases_of(admin, room_id)), [ALIAS])
+        with self.assertRaises(NotFoundError):
+            now(handler.create_alias(admin, "#dogs:test", "!nowhere:test"))
+        self.put(room_id, "#dogs:test")
+        now(handler.delete_alias(admin, "#dogs:test"))
+        self.assertEqual(self.aliases(room_id), [ALIAS])
+        now(handler.list_room(admin, room_id, listed=True))
+        self.assertTrue(now(reader.is_listed(room_id)))
 
     def test_only_who_is_in_the_room_makes_aliases(self) -> None:
         room_id = self.room()

@@ -283,3 +283,44 @@ class ContextTests(HistoryCase):
     def test_strangers(self) -> None:
         (event_id,) = self.say("a")
         self.assert_error(self.get(f"context/{event_id}", self.carol), 403, "M_FORBIDDEN")
+
+
+class TimestampTests(HistoryCase):
+    def at(self, query: str, token: str | None = None) -> Any:
+        path = f"/_matrix/client/v1/rooms/{self.room_id}/timestamp_to_event?{query}"
+        return self.reader.request("GET", path, None, token or self.alice)
+
+    def test_nearest_event(self) -> None:
+        self.master.reactor.advance(10)
+        (first,) = self.say("first")
+        sent = self.event(first).origin_server_ts
+        self.master.reactor.advance(10)
+        (second,) = self.say("second")
+        for query, event_id in (
+            (f"ts={sent}&dir=f", first),
+            (f"ts={sent}&dir=b", first),
+            (f"ts={sent + 1}&dir=f", second),
+            (f"ts={sent + 1}&dir=b", first),
+        ):
+            with self.subTest(query=query):
+                self.assertEqual(
+                    self.at(query).json,
+                    {
+                        "event_id": event_id,
+                        "origin_server_ts": self.event(event_id).origin_server_ts,
+                    },
+                )
+        self.assert_error(self.at(f"ts={sent + 10_001}&dir=f"), 404, "M_NOT_FOUND")
+        self.assert_error(self.at("ts=1&dir=b"), 404, "M_NOT_FOUND")
+
+    def test_refusals(self) -> None:
+        self.assert_error(self.at("ts=1&dir=f", self.carol), 403, "M_FORBIDDEN")
+        self.assert_error(self.at("dir=f"), 400, "M_MISSING_PARAM")
+        self.assert_error(self.at("ts=1"), 400, "M_MISSING_PARAM")
+        self.assert_error(self.at("ts=now&dir=f"), 400, "M_INVALID_PARAM")
+        self.hide_history()
+        self.master.reactor.advance(10)
+        (hidden,) = self.say("hidden")
+        self.join(self.room_id, self.carol)
+        at = self.event(hidden).origin_server_ts
+        self.assert_error(self.at(f"ts={at}&dir=f", self.carol), 404, "M_NOT_FOUND")
