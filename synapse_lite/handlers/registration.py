@@ -21,9 +21,11 @@ from .passwords import PasswordHandler
 
 _MADE_UP_LETTERS = 12
 
-_LOOKUPS_PER_SECOND = 1.0
-_LOOKUPS_AT_ONCE = 20
-"""Names that one address may ask about: enough for typing one, too few for trying many."""
+_ATTEMPTS = 10
+"""For each account that an address may make, so many questions for names or sessions.
+
+Enough for whoever types a name, too few for trying many.
+"""
 
 
 @attrs.frozen
@@ -49,7 +51,9 @@ class RegistrationHandler:
         self._auto_join = bool(hs.config.registration.auto_join_rooms)
         limit = hs.config.ratelimiting.rc_registration
         self._registrations = Ratelimiter(hs.clock, limit.per_second, limit.burst_count)
-        self._lookups = Ratelimiter(hs.clock, _LOOKUPS_PER_SECOND, _LOOKUPS_AT_ONCE)
+        self._attempts = Ratelimiter(
+            hs.clock, limit.per_second * _ATTEMPTS, limit.burst_count * _ATTEMPTS
+        )
 
     async def check_username(self, username: str) -> str:
         """The user id that the name would get. Raises InvalidUsernameError, UserInUseError."""
@@ -64,15 +68,15 @@ class RegistrationHandler:
             raise UserInUseError("This user name is taken")
         return user_id
 
-    def check_limit(self, client_ip: str, *, count: bool) -> None:
-        """Raise LimitExceededError if the address has made too many accounts."""
-        retry_after_ms = self._registrations.check(client_ip, update=count)
+    def count_registration(self, client_ip: str) -> None:
+        """Count an account that is going to be made. Raises LimitExceededError."""
+        retry_after_ms = self._registrations.check(client_ip)
         if retry_after_ms:
             raise LimitExceededError(retry_after_ms=retry_after_ms)
 
-    def check_lookups(self, client_ip: str) -> None:
-        """Count a question for a name. Raises LimitExceededError."""
-        retry_after_ms = self._lookups.check(client_ip)
+    def count_attempt(self, client_ip: str) -> None:
+        """Count a question for a name or a session. Raises LimitExceededError."""
+        retry_after_ms = self._attempts.check(client_ip)
         if retry_after_ms:
             raise LimitExceededError(retry_after_ms=retry_after_ms)
 

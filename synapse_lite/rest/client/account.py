@@ -24,9 +24,7 @@ def password_operation(name: str, request: Request, requester: Requester) -> Ope
     return Operation(name, PASSWORD_FLOWS, requester.user_id, request.client_ip)
 
 
-@endpoint(
-    "GET", CLIENT, "/account/whoami", served_by=("client_reader", "synchrotron"), auth=Auth.GUEST
-)
+@endpoint("GET", CLIENT, "/account/whoami", served_by=("client_reader",), auth=Auth.GUEST)
 class WhoAmI(Servlet):
     """Whose token this is."""
 

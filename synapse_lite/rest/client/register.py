@@ -43,7 +43,7 @@ class Register(Servlet):
             raise GuestAccessForbiddenError("Guests are not let in by this server")
         if not self._is_enabled:
             raise ForbiddenError("Registration has been disabled")
-        self._handler.check_limit(request.client_ip, count=False)
+        self._handler.count_attempt(request.client_ip)
         body = request.json()
         await self._check_early(body)
         approval = await self._ui_auth.approve(
@@ -53,7 +53,7 @@ class Register(Servlet):
         login = None
         if not optional_bool(body, "inhibit_login", default=False):
             login = device_choice(request, body).new_login()
-        self._handler.check_limit(request.client_ip, count=True)
+        self._handler.count_registration(request.client_ip)
         user_id = await self._handler.register(application, login)
         await self._ui_auth.finish(approval)
         return self._login.answer(user_id, login)
@@ -97,7 +97,7 @@ class RegisterAvailable(Servlet):
     async def answer(self, request: Request) -> JsonDict:
         if not self._is_enabled:
             raise ForbiddenError("Registration has been disabled")
-        self._handler.check_lookups(request.client_ip)
+        self._handler.count_attempt(request.client_ip)
         await self._handler.check_username(request.query("username").lower())
         return {"available": True}
 

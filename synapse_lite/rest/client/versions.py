@@ -21,11 +21,11 @@ UNSTABLE_FEATURES: dict[str, bool] = {}
 """Features ahead of the specification: only those that work, each with its own name."""
 
 
-@endpoint("GET", CLIENT_ROOT, "/versions", served_by=("client_reader",), auth=Auth.OPTIONAL)
+@endpoint("GET", CLIENT_ROOT, "/versions", served_by=("client_reader",), auth=Auth.NONE)
 class Versions(Servlet):
-    """Section "API Versions". Asked before logging in, and by some clients with a token."""
+    """Section "API Versions". A token, even a stale one, makes no difference."""
 
-    async def answer(self, request: Request, requester: Requester | None) -> JsonDict:
+    async def answer(self, request: Request) -> JsonDict:
         return {"versions": list(VERSIONS), "unstable_features": dict(UNSTABLE_FEATURES)}
 
 

@@ -188,7 +188,7 @@ class RegistrationTokenTests(TestCase):
 
 class AvailableTests(TestCase):
     def setUp(self) -> None:
-        self.master = make_master()
+        self.master = make_master({"rc_registration": {"per_second": 0.1, "burst_count": 2}})
 
     def test_free_taken_and_bad_names(self) -> None:
         self.master.register("alice")
@@ -209,3 +209,7 @@ class AvailableTests(TestCase):
             for number in range(25)
         ]
         self.assertEqual(statuses, [200] * 20 + [429] * 5)
+
+    def test_sessions_cannot_be_opened_by_the_thousand(self) -> None:
+        statuses = [self.master.request("POST", "register", {}).status for _ in range(22)]
+        self.assertEqual(statuses, [401] * 20 + [429] * 2)

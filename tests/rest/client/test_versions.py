@@ -20,9 +20,9 @@ class VersionsTests(TestCase):
         self.assertTrue(all(answer.json["unstable_features"].values()))
         self.assertEqual(answer.headers["access-control-allow-origin"], "*")
 
-    def test_a_bad_token_is_told_at_once(self) -> None:
+    def test_a_stale_token_makes_no_difference(self) -> None:
         answer = self.master.request("GET", "/_matrix/client/versions", access_token="x")
-        self.assertEqual((answer.status, answer.json["errcode"]), (401, "M_UNKNOWN_TOKEN"))
+        self.assertEqual(answer.status, 200)
 
     def test_capabilities(self) -> None:
         token = self.master.register("alice")
