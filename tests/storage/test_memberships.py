@@ -46,6 +46,18 @@ class EveryMembership(DatabaseCase):
         self.assertEqual(await servers.ask("get_users_in_room", room.room_id), {ALICE, BOB})
         self.assertEqual(await servers.ask("get_rooms_for_user", BOB), {room.room_id: mine})
 
+    async def test_counts_of_many_rooms(self) -> None:
+        servers, room = await self.start()
+        await servers.persist(room.join(BOB), room.set_member(ALICE, CAROL, Membership.INVITE))
+        rooms = [room.room_id, "!none:one"]
+        expected = {room.room_id: 2, "!none:one": 0}
+        before = servers.worker_db.counts.transactions
+        self.assertEqual(await servers.ask("get_joined_counts_for_rooms", rooms), expected)
+        self.assertEqual(servers.worker_db.counts.transactions - before, 1)
+        await servers.ask("get_users_in_room", room.room_id)
+        self.assertEqual(await servers.ask("get_joined_counts_for_rooms", rooms), expected)
+        self.assertEqual(await servers.ask("get_joined_counts_for_rooms", []), {})
+
     async def test_room_side_counts_hosts_and_invites(self) -> None:
         servers, room = await self.start()
         await servers.ask("get_users_in_room", room.room_id)
