@@ -179,7 +179,7 @@ class StoresTestCase(MemoryDatabase):
         token = self.insert("!a", "$1")
         typing = self.master.current_token(TYPING)
         self.successResultOf(start(self.master.load_positions()))
-        self.assertEqual(self.insert("!a", "$2"), token + 1)
+        self.assertGreater(self.insert("!a", "$2"), token)
         self.assertGreater(self.master.current_token(TYPING), typing + 2**31)
 
     def test_live_rows(self) -> None:
