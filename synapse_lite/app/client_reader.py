@@ -11,6 +11,7 @@ from ..storage.accounts import AccountsWorkerStore
 from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
+from ..storage.filters import FiltersWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
@@ -27,6 +28,7 @@ class ClientReaderStore(
     RoomsWorkerStore,
     AliasesWorkerStore,
     PublicRoomsWorkerStore,
+    FiltersWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

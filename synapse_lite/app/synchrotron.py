@@ -8,9 +8,9 @@ from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
 from ..storage.accounts import AccountsWorkerStore
-from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
-from ..storage.memberships import MembershipsWorkerStore
+from ..storage.filters import FiltersWorkerStore
+from ..storage.state_changes import StateChangesWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
@@ -18,9 +18,9 @@ from ._process import Process
 
 
 class SynchrotronStore(
-    CurrentStateWorkerStore,
+    StateChangesWorkerStore,
     TimelineWorkerStore,
-    MembershipsWorkerStore,
+    FiltersWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

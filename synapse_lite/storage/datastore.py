@@ -7,12 +7,14 @@ from .aliases import AliasesStore
 from .client_ips import ClientIpsStore
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
+from .filters import FiltersStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
 from .rooms import RoomsStore
+from .state_changes import StateChangesWorkerStore
 from .state_groups import StateGroupsStore
 from .timeline import TimelineWorkerStore
 from .ui_auth import UiAuthStore
@@ -27,6 +29,8 @@ class DataStore(
     RelationsWorkerStore,
     AliasesStore,
     PublicRoomsStore,
+    FiltersStore,
+    StateChangesWorkerStore,
     MembershipsStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,

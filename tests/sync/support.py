@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import TestCase
+
+from twisted.trial.unittest import TestCase
 
 from synapse_lite.app.table import SYNCHROTRON
 from synapse_lite.util.json import encode_json
