@@ -27,6 +27,7 @@ from synapse_lite.config.generate import WorkerPlan, generate_config, write_file
 
 SLCTL = (sys.executable, "-m", "synapse_lite.app.slctl")
 _SECONDS = 60.0
+_PORT_SECONDS = 5.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -142,6 +143,10 @@ class QuickstartTestCase(unittest.TestCase):
     def setUp(self) -> None:
         workers = range(FIRST_WORKER_PORT, FIRST_WORKER_PORT + len(WORKER_KINDS))
         for port in (PUBLIC_PORT, MASTER_PORT, REPLICATION_PORT, REPLICATION_HTTP_PORT, *workers):
+            # What a test before this one has killed may still be closing its ports.
+            deadline = time.monotonic() + _PORT_SECONDS
+            while not can_listen("127.0.0.1", port) and time.monotonic() < deadline:
+                time.sleep(0.05)
             if not can_listen("127.0.0.1", port):
                 raise unittest.SkipTest(f"Port {port} is in use")
         self.folder = os.path.abspath(self.mktemp())
