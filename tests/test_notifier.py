@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -202,6 +203,19 @@ class NotifierTests(TestCase):
         self.turn()
         self.assertTrue(all(each.called for each in waiting))
         self.assertEqual(turns, [0, 100, 200])
+
+    def test_waiting_takes_little_memory(self) -> None:
+        count = 1000
+        users = [f"@user{number}:test" for number in range(count)]
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        listeners = [self.notifier.listen(user) for user in users]
+        for listener in listeners:
+            listener.__enter__()
+            self.notifier._begin_wait(listener, self.reactor.seconds() + 30)
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertLess((after - before) / count, 700)
 
     def test_nothing_is_left_of_who_has_gone(self) -> None:
         with self.notifier.listen(ALICE) as listener:
