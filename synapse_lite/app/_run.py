@@ -120,8 +120,14 @@ class Runner:
     def _open_database(self) -> None:
         self.db = DatabasePool(create_engine(self.config.database), self.reactor, self.clock)
         self.db.start()
-        self._undo.append(("database", self.db.stop))
-        REGISTRY.register(DatabaseCollector(self.db))
+        collector = DatabaseCollector(self.db)
+        REGISTRY.register(collector)
+
+        async def close() -> None:
+            REGISTRY.unregister(collector)
+            await self.db.stop()
+
+        self._undo.append(("database", close))
 
     async def _become_master(self) -> None:
         """Take the lease that only one process may hold, then bring the schema up to date."""

@@ -240,7 +240,7 @@ class Quickstart:
             f"  homeserver  http://localhost:{PUBLIC_PORT}   (Sign in → Edit homeserver)\n"
             f"  user        @{ADMIN}:{SERVER_NAME}\n"
             f"  password    {known}\n\n"
-            f"More users:   slctl register-user -c {self._path(HOMESERVER_FILE)} NAME\n"
+            f"More users:   {_program()} register-user -c {self._path(HOMESERVER_FILE)} NAME\n"
             f"Files:        {self.directory}\n"
             f"Logs:         {self._path('logs')}\n"
             f"Processes:    {', '.join(names)}\n\n"
@@ -254,6 +254,12 @@ class Quickstart:
         if self._proxy is not None:
             self.children.stop([self._proxy])
         self.children.stop_all()
+
+
+def _program() -> str:
+    """How this program was called."""
+    name = sys.argv[0]
+    return "python -m synapse_lite.app.slctl" if name.endswith("__main__.py") else name
 
 
 def find_nginx() -> str | None:
