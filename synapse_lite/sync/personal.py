@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import attrs
 
@@ -84,7 +84,7 @@ class PersonalReads:
         return data
 
     def _add_everywhere(
-        self, data: PersonalData, request: SyncRequest, contents: dict[str, JsonDict]
+        self, data: PersonalData, request: SyncRequest, contents: Mapping[str, JsonDict]
     ) -> None:
         wants = request.filter.account_data.wants
         data.everywhere += [
@@ -99,7 +99,11 @@ class PersonalReads:
             data.everywhere.append({"type": AccountDataTypes.PUSH_RULES, "content": content})
 
     def _add_room(
-        self, data: PersonalData, request: SyncRequest, room_id: str, contents: dict[str, JsonDict]
+        self,
+        data: PersonalData,
+        request: SyncRequest,
+        room_id: str,
+        contents: Mapping[str, JsonDict],
     ) -> None:
         wanted = request.filter.room_account_data
         if not wanted.wants_room(room_id):
