@@ -14,6 +14,7 @@ from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
+from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.rooms import RoomsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
@@ -29,6 +30,7 @@ class ClientReaderStore(
     AliasesWorkerStore,
     PublicRoomsWorkerStore,
     FiltersWorkerStore,
+    PushRulesWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

@@ -11,6 +11,7 @@ from ..storage.accounts import AccountsWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
 from ..storage.state_changes import StateChangesWorkerStore
+from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
@@ -21,6 +22,7 @@ class SynchrotronStore(
     StateChangesWorkerStore,
     TimelineWorkerStore,
     FiltersWorkerStore,
+    PushRulesWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

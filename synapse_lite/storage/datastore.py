@@ -11,6 +11,7 @@ from .filters import FiltersStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
+from .push_rules import PushRulesStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
 from .rooms import RoomsStore
@@ -30,6 +31,7 @@ class DataStore(
     AliasesStore,
     PublicRoomsStore,
     FiltersStore,
+    PushRulesStore,
     StateChangesWorkerStore,
     MembershipsStore,
     CurrentStateWorkerStore,
