@@ -33,6 +33,7 @@ from ..storage.leases import MASTER_LEASE, LeaseKeeper
 from ..storage.metrics import DatabaseCollector
 from ..storage.processes import ProcessIdentity
 from ..storage.schema.prepare import prepare_core, prepare_database, wait_for_database
+from ..storage.server_name import check_server_name
 from ..streams import STREAMS
 from ..util.clock import Clock
 from ..util.metrics import REGISTRY, gauge
@@ -139,6 +140,7 @@ class Runner:
         # Workers that wait for the database read the key as soon as that is there.
         load_signing_key(self.config, create=True)
         await prepare_database(self.db)
+        await check_server_name(self.db, self.config.server.server_name)
 
     def _lease_was_lost(self) -> None:
         """Another process is the master now: nothing here may go on."""
