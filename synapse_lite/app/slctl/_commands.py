@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from .._proxy import ProxyError
 from ..table import WORKERS
 from ._control import Control
 from ._fleet import Fleet, Instance
+from ._heartbeats import in_words, read_heartbeats
 from ._options import (
     EXIT_FAILED,
     EXIT_NOT_RUNNING,
@@ -100,7 +102,7 @@ def restart(
 def status(
     config_files: Sequence[str], worker_file: str | None, workers_folder: str | None
 ) -> None:
-    """Say which processes run and answer.
+    """Say which processes run and answer, since when, and how far workers are behind.
 
     The exit code is 3 if one does not.
 
@@ -108,14 +110,18 @@ def status(
       slctl status -c homeserver.yaml
     """
     states = Control(RealSystem(), say).states(fleet_of(config_files, worker_file, workers_folder))
+    beats = read_heartbeats(states[0].instance.config)
     width = max(len(state.instance.name) for state in states)
     for state in states:
+        beat = beats.get(state.instance.name)
         if state.pid is None:
             found = "not running"
-        elif state.is_healthy:
+        elif not state.is_healthy:
+            found = f"running (pid {state.pid}), but does not answer"
+        elif beat is None or beat.pid != state.pid:
             found = f"running (pid {state.pid})"
         else:
-            found = f"running (pid {state.pid}), but does not answer"
+            found = f"running (pid {state.pid}), {in_words(beat, int(time.time() * 1000))}"
         kind = "good" if state.is_good else "warning"
         say(kind, f"{state.instance.name:{width}}  {found}")
     if not all(state.is_good for state in states):
