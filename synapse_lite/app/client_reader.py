@@ -7,6 +7,7 @@ from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
@@ -17,6 +18,7 @@ from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.rooms import RoomsWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
+from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
 from ._process import Process
@@ -30,6 +32,8 @@ class ClientReaderStore(
     AliasesWorkerStore,
     PublicRoomsWorkerStore,
     FiltersWorkerStore,
+    AccountDataWorkerStore,
+    TagsWorkerStore,
     PushRulesWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,

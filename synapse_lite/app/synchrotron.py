@@ -7,13 +7,17 @@ from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
-from ..storage.state_changes import StateChangesWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
+from ..storage.recent_receipts import RecentReceiptsWorkerStore
+from ..storage.state_changes import StateChangesWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
+from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
+from ..storage.typing import TypingWorkerStore
 from ._main import main
 from ._process import Process
 
@@ -22,7 +26,11 @@ class SynchrotronStore(
     StateChangesWorkerStore,
     TimelineWorkerStore,
     FiltersWorkerStore,
+    AccountDataWorkerStore,
+    TagsWorkerStore,
     PushRulesWorkerStore,
+    RecentReceiptsWorkerStore,
+    TypingWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._base import MasterStore
+from .account_data import AccountDataStore
 from .aliases import AliasesStore
 from .client_ips import ClientIpsStore
 from .current_state import CurrentStateWorkerStore
@@ -12,12 +13,16 @@ from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
 from .push_rules import PushRulesStore
+from .receipts import ReceiptsStore
+from .recent_receipts import RecentReceiptsWorkerStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
 from .rooms import RoomsStore
 from .state_changes import StateChangesWorkerStore
 from .state_groups import StateGroupsStore
+from .tags import TagsStore
 from .timeline import TimelineWorkerStore
+from .typing import TypingStore
 from .ui_auth import UiAuthStore
 
 
@@ -31,6 +36,11 @@ class DataStore(
     AliasesStore,
     PublicRoomsStore,
     FiltersStore,
+    AccountDataStore,
+    TagsStore,
+    RecentReceiptsWorkerStore,
+    ReceiptsStore,
+    TypingStore,
     PushRulesStore,
     StateChangesWorkerStore,
     MembershipsStore,

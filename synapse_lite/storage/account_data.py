@@ -1,0 +1,132 @@
+"""What users keep on the server for themselves: global account data and that of rooms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..streams import ACCOUNT_DATA, AccountDataRow, Stream
+from ..util.caches.cached import cached
+from ..util.json import JsonDict, decode_stored_json, encode_json_text
+from ._base import BaseStore, MasterStore
+from .transaction import Transaction
+
+AccountData = tuple[Mapping[str, JsonDict], Mapping[str, Mapping[str, JsonDict]]]
+"""Global account data by type, and that of rooms by room id and type."""
+
+_ENTRY_BYTES = 500
+
+_ROWS = (
+    "SELECT stream_id, user_id, NULL AS room_id, data_type, data FROM account_data WHERE {where}"
+    " UNION ALL"
+    " SELECT stream_id, user_id, room_id, data_type, data FROM room_account_data WHERE {where}"
+    " ORDER BY stream_id"
+)
+
+
+def _weight(data: AccountData) -> int:
+    everywhere, rooms = data
+    return _ENTRY_BYTES * (len(everywhere) + sum(len(types) for types in rooms.values()))
+
+
+class AccountDataWorkerStore(BaseStore):
+    """Reads of account data."""
+
+    streams: ClassVar[tuple[Stream, ...]] = (ACCOUNT_DATA,)
+
+    @cached(max_entries=20_000, size_of=_weight)
+    async def get_account_data_for_user(self, user_id: str) -> AccountData:
+        """All account data of a user."""
+        return await self.db.read(
+            "get_account_data_for_user", self._read_account_data_txn, "user_id = ?", (user_id,)
+        )
+
+    async def get_account_data_changes(self, user_id: str, low: int, high: int) -> AccountData:
+        """What the user has changed with low < stream id <= high, as it is now."""
+        if low >= high or not self.change_cache("account_data_changed").has_changed(user_id, low):
+            return {}, {}
+        return await self.db.read(
+            "get_account_data_changes",
+            self._read_account_data_txn,
+            "user_id = ? AND stream_id > ? AND stream_id <= ?",
+            (user_id, low, high),
+        )
+
+    @staticmethod
+    def _read_account_data_txn(
+        txn: Transaction, where: str, arguments: tuple[Any, ...]
+    ) -> AccountData:
+        everywhere: dict[str, JsonDict] = {}
+        rooms: dict[str, dict[str, JsonDict]] = defaultdict(dict)
+        rows = txn.query(_ROWS.format(where=where), (*arguments, *arguments))
+        for _, _, room_id, data_type, data in rows:
+            content = decode_stored_json(data)
+            if room_id is None:
+                everywhere[data_type] = content
+            else:
+                rooms[room_id][data_type] = content
+        return everywhere, dict(rooms)
+
+    @cached(max_entries=50_000)
+    async def get_global_account_data_by_type(
+        self, user_id: str, data_type: str
+    ) -> JsonDict | None:
+        """Global account data of one type, or None."""
+        row = await self.db.read(
+            "get_global_account_data_by_type",
+            lambda txn: txn.select_one(
+                "account_data", ("data",), user_id=user_id, data_type=data_type
+            ),
+        )
+        return None if row is None else decode_stored_json(row[0])
+
+    async def get_room_account_data_by_type(
+        self, user_id: str, room_id: str, data_type: str
+    ) -> JsonDict | None:
+        """Account data of one type in a room, or None."""
+        _, rooms = await self.get_account_data_for_user(user_id)
+        return rooms.get(room_id, {}).get(data_type)
+
+    async def get_account_data_rows(
+        self, low: int, high: int, limit: int
+    ) -> list[tuple[int, AccountDataRow]]:
+        """Rows of the stream, both kinds merged by token."""
+        bounds = (low, high)
+        rows = await self.db.read(
+            "get_account_data_rows",
+            lambda txn: txn.query(
+                _ROWS.format(where="stream_id > ? AND stream_id <= ?") + " LIMIT ?",
+                (*bounds, *bounds, limit),
+            ),
+        )
+        return [
+            (token, AccountDataRow(user_id, room_id, data_type, decode_stored_json(data)))
+            for token, user_id, room_id, data_type, data in rows
+        ]
+
+
+class AccountDataStore(AccountDataWorkerStore, MasterStore):
+    """Writes of account data."""
+
+    async def set_account_data(
+        self, user_id: str, room_id: str | None, data_type: str, content: JsonDict
+    ) -> None:
+        """Set account data of one type, global if `room_id` is None."""
+        async with self.writing(ACCOUNT_DATA) as token:
+            await self.db.run(
+                "set_account_data",
+                self._set_account_data_txn,
+                token,
+                AccountDataRow(user_id, room_id, data_type, content),
+            )
+
+    @staticmethod
+    def _set_account_data_txn(txn: Transaction, token: int, row: AccountDataRow) -> None:
+        key = {"user_id": row.user_id, "data_type": row.data_type}
+        table = "account_data"
+        if row.room_id is not None:
+            table = "room_account_data"
+            key["room_id"] = row.room_id
+        txn.upsert(table, key, {"stream_id": token, "data": encode_json_text(row.data)})
+        txn.changed(ACCOUNT_DATA, token, row)
