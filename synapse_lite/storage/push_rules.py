@@ -58,10 +58,10 @@ class PushRulesWorkerStore(BaseStore):
     @cached(max_entries=50_000, size_of=lambda rules: 600 * len(rules.rules))
     async def get_push_rules_for_user(self, user_id: str) -> UserPushRules:
         """What the user has changed."""
-        return await self.db.read("get_push_rules_for_user", self._get_txn, user_id)
+        return await self.db.read("get_push_rules_for_user", self._get_push_rules_txn, user_id)
 
     @staticmethod
-    def _get_txn(txn: Transaction, user_id: str) -> UserPushRules:
+    def _get_push_rules_txn(txn: Transaction, user_id: str) -> UserPushRules:
         rules = txn.query(
             "SELECT kind, rule_id, conditions, actions, pattern FROM push_rules"
             " WHERE user_id = ? ORDER BY kind, place",
@@ -106,10 +106,12 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         and TooManyRulesError.
         """
         async with self.writing(PUSH_RULES) as token:
-            await self.db.run("put_push_rule", self._put_txn, token, user_id, rule, before, after)
+            await self.db.run(
+                "put_push_rule", self._put_push_rule_txn, token, user_id, rule, before, after
+            )
 
     @classmethod
-    def _put_txn(
+    def _put_push_rule_txn(
         cls,
         txn: Transaction,
         token: int,
@@ -137,22 +139,24 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         for place, rule_id in enumerate(order):
             if rule_id != rule.rule_id and (place >= len(old) or old[place] != rule_id):
                 txn.update("push_rules", {**key, "rule_id": rule_id}, {"place": place})
-        cls._changed_txn(txn, token, user_id)
+        cls._push_rules_changed_txn(txn, token, user_id)
 
     async def delete_push_rule(self, user_id: str, kind: str, rule_id: str) -> None:
         """Take a rule away. Raises UnknownRuleError."""
         async with self.writing(PUSH_RULES) as token:
-            await self.db.run("delete_push_rule", self._delete_txn, token, user_id, kind, rule_id)
+            await self.db.run(
+                "delete_push_rule", self._delete_push_rule_txn, token, user_id, kind, rule_id
+            )
 
     @classmethod
-    def _delete_txn(
+    def _delete_push_rule_txn(
         cls, txn: Transaction, token: int, user_id: str, kind: str, rule_id: str
     ) -> None:
         key = {"user_id": user_id, "kind": kind, "rule_id": rule_id}
         if not txn.delete("push_rules", **key):
             raise UnknownRuleError(f"No rule {rule_id}")
         txn.delete("push_rules_enabled", **key)
-        cls._changed_txn(txn, token, user_id)
+        cls._push_rules_changed_txn(txn, token, user_id)
 
     async def set_push_rule_enabled(
         self, user_id: str, kind: str, rule_id: str, *, enabled: bool
@@ -161,7 +165,7 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         async with self.writing(PUSH_RULES) as token:
             await self.db.run(
                 "set_push_rule_enabled",
-                self._set_txn,
+                self._set_push_rule_txn,
                 token,
                 "push_rules_enabled",
                 {"user_id": user_id, "kind": kind, "rule_id": rule_id},
@@ -175,7 +179,7 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         async with self.writing(PUSH_RULES) as token:
             await self.db.run(
                 "set_push_rule_actions",
-                self._set_txn if is_base else self._update_actions_txn,
+                self._set_push_rule_txn if is_base else self._update_push_rule_actions_txn,
                 token,
                 "push_rules_actions",
                 {"user_id": user_id, "kind": kind, "rule_id": rule_id},
@@ -183,7 +187,7 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
             )
 
     @classmethod
-    def _set_txn(
+    def _set_push_rule_txn(
         cls,
         txn: Transaction,
         token: int,
@@ -192,10 +196,10 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         values: Mapping[str, str | bool],
     ) -> None:
         txn.upsert(table, dict(key), dict(values))
-        cls._changed_txn(txn, token, key["user_id"])
+        cls._push_rules_changed_txn(txn, token, key["user_id"])
 
     @classmethod
-    def _update_actions_txn(
+    def _update_push_rule_actions_txn(
         cls,
         txn: Transaction,
         token: int,
@@ -205,10 +209,10 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
     ) -> None:
         if not txn.update("push_rules", dict(key), dict(values)):
             raise UnknownRuleError(f"No rule {key['rule_id']}")
-        cls._changed_txn(txn, token, key["user_id"])
+        cls._push_rules_changed_txn(txn, token, key["user_id"])
 
     @staticmethod
-    def _changed_txn(txn: Transaction, token: int, user_id: str) -> None:
+    def _push_rules_changed_txn(txn: Transaction, token: int, user_id: str) -> None:
         txn.upsert("push_rules_stream", {"user_id": user_id}, {"stream_id": token})
         txn.changed(PUSH_RULES, token, PushRuleRow(user_id))
 

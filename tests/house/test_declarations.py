@@ -69,3 +69,31 @@ class DeclarationsTestCase(TestCase):
         for worker in WORKERS:
             self.assertFalse(hasattr(worker.store, "writing"), worker.name)
         self.assertTrue(hasattr(MASTER.store, "writing"))
+
+    def test_areas_of_a_store_do_not_hide_each_other(self) -> None:
+        """Two areas that define one name would, composed, quietly call each other's method."""
+        for process in PROCESSES:
+            owners: dict[str, type] = {}
+            for cls in reversed(process.store.__mro__):
+                for name in vars(cls):
+                    other = owners.get(name)
+                    if name not in SHARED_NAMES and other is not None:
+                        self.assertTrue(
+                            issubclass(cls, other), f"{name} of {other.__name__}, {cls.__name__}"
+                        )
+                    owners[name] = cls
+
+
+# Declared by each class anew, or called on through `super()`.
+SHARED_NAMES = {
+    "__doc__",
+    "__init__",
+    "__module__",
+    "__annotations__",
+    "handles",
+    "is_store",
+    "load_positions",
+    "persist_steps",
+    "resets",
+    "streams",
+}
