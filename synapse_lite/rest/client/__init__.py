@@ -17,6 +17,7 @@ from . import (
     room_membership,
     room_send,
     room_state,
+    sync,
     versions,
 )
 
@@ -35,5 +36,6 @@ SERVLETS: tuple[type[Servlet], ...] = (
     *room_membership.SERVLETS,
     *room_send.SERVLETS,
     *room_state.SERVLETS,
+    *sync.SERVLETS,
     *versions.SERVLETS,
 )
