@@ -1,0 +1,70 @@
+"""New receipts from memory are those of the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from synapse_lite.app.table import SYNCHROTRON
+from synapse_lite.storage import recent_receipts
+from synapse_lite.streams import RECEIPTS
+from tests.harness.homeserver import SameAnswerCase, make_master, make_worker, now
+
+ROOMS = ["!a:test", "!b:test", "!c:test"]
+
+
+class RecentReceiptsTests(SameAnswerCase, TestCase):
+    def setUp(self) -> None:
+        self.patch(recent_receipts, "_RECEIPTS_KEPT", 5)
+        self.master = make_master()
+        self.worker = make_worker(SYNCHROTRON, self.master)
+
+    @property
+    def position(self) -> int:
+        return self.master.store.current_token(RECEIPTS)
+
+    def read(self, room_id: str, user_id: str, ordering: int) -> None:
+        store = self.master.store
+        arguments = (room_id, "m.read", user_id, "", f"${ordering}", ordering, {"ts": 1})
+        self.assertTrue(now(store.insert_receipt(*arguments)))
+
+    def new(self, low: int, high: int) -> Any:
+        found = self.check("get_new_receipts", ROOMS, low, high)
+        by_token = {
+            room_id: sorted(receipts, key=lambda receipt: receipt.stream_id)
+            for room_id, receipts in found.items()
+        }
+        stored = now(self.master.store.get_receipts_for_rooms_since(ROOMS, low, high))
+        self.assertEqual(by_token, stored)
+        return by_token
+
+    def test_recent(self) -> None:
+        low = self.position
+        self.read("!a:test", "@u:test", 1)
+        self.read("!b:test", "@u:test", 2)
+        middle = self.position
+        self.read("!a:test", "@u:test", 3)
+        self.read("!a:test", "@v:test", 3)
+        before = self.worker.db.counts.transactions
+        now(self.worker.store.get_new_receipts(ROOMS, low, self.position))
+        self.assertEqual(self.worker.db.counts.transactions, before)
+        self.assertEqual(
+            [r.event_id for r in self.new(low, self.position)["!a:test"]], ["$3", "$3"]
+        )
+        self.assertEqual(list(self.new(low, middle)), ["!b:test"])
+        self.assertEqual(list(self.new(middle, self.position)), ["!a:test"])
+        self.assertEqual(self.new(self.position, self.position), {})
+
+    def test_older_than_memory(self) -> None:
+        low = self.position
+        for number in range(9):
+            self.read(ROOMS[number % 3], f"@u{number}:test", number)
+        for start in range(low, self.position + 1):
+            self.new(start, self.position)
+
+    def test_after_a_restart(self) -> None:
+        low = self.position
+        self.read("!a:test", "@u:test", 1)
+        self.worker.store.start_at(RECEIPTS, self.position)
+        self.assertEqual(list(self.new(low, self.position)), ["!a:test"])
