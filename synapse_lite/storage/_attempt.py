@@ -15,7 +15,9 @@ from .transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-_OUTCOME_CHECKS = 5
+_OUTCOME_CHECKS = 120
+"""So often a server that is restarting is asked; nothing could be written meanwhile anyway."""
+
 _OUTCOME_PAUSE_SECONDS = 1.0
 
 Before = Callable[[Transaction], None]

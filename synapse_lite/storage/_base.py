@@ -35,6 +35,9 @@ LiveSource = Callable[[int, int], list[tuple[int, Any]]]
 
 _CHANGE_CACHE_ENTRIES = 10_000
 
+KEPT_CACHE_ROWS = 20_000
+"""Rows of the caches stream that are kept: more than are ever sent to a worker one by one."""
+
 
 def declared(cls: type, name: str) -> Iterator[Any]:
     """The items of a tuple that classes of a composed store declare, each class's own once."""
@@ -100,6 +103,16 @@ class BaseStore:
         """Make stale what a row changes. The same code on the master and in workers."""
         for effect in self._effects.get(stream.name, ()):
             effect(token, row)
+
+    def _forget(self, stream: Stream, token: int) -> None:
+        """Drop all caches, and what is known of a stream up to a token."""
+        self.caches.invalidate_all()
+        if stream in self.followed:
+            for name in stream.changed:
+                self._change_caches[name].reset(token)
+        for handled, method in dict.fromkeys(declared(type(self), "resets")):
+            if handled is stream:
+                getattr(self, method)(token)
 
     def _cache_row_applied(self, token: int, row: CacheRow) -> None:
         cache = self.caches.get(row.cache_func)
@@ -178,11 +191,8 @@ class MasterStore(BaseStore):
             self._positions[name].load(token)
             self._positions[name].limit = token + BLOCK
             self._told[name] = token
-        for stream in self.followed:
-            for name in stream.changed:
-                self._change_caches[name].reset(newest[stream.counter.name])
-        for stream, method in dict.fromkeys(declared(type(self), "resets")):
-            getattr(self, method)(newest[stream.counter.name])
+        for stream in STREAMS:
+            self._forget(stream, newest[stream.counter.name])
 
     async def save_positions(self) -> None:
         """Give back what is reserved beyond the present positions. Run last, before stopping."""
@@ -241,7 +251,8 @@ class MasterStore(BaseStore):
     async def writing_many(self, stream: Stream, count: int) -> AsyncIterator[list[int]]:
         """As `writing`, for several positions at once."""
         position = self._positions[stream.counter.name]
-        if position.next_limit(count) is not None:
+        # Again, if the call was shared with somebody who needs fewer.
+        while position.next_limit(count) is not None:
             await self._raising.get(
                 position.counter.name, lambda: self._raise_limit(position, count)
             )
@@ -260,10 +271,19 @@ class MasterStore(BaseStore):
             position.limit = limit
 
     def _apply_committed(self, changes: Sequence[tuple[Stream, int, Any]]) -> None:
-        """Effects of a committed transaction; runs before the writer goes on."""
+        """Effects of a committed transaction; runs before the writer goes on.
+
+        Workers must hear of every row, also when its effect fails here.
+        """
         for stream, token, row in changes:
-            self.apply(stream, token, row)
             self._committed[stream.name].append((token, row))
+        for stream, token, row in changes:
+            try:
+                self.apply(stream, token, row)
+            except Exception:
+                logger.exception("Cannot apply a row of %s: everything is forgotten", stream.name)
+                # Rows at greater tokens may have been applied before.
+                self._forget(stream, self._positions[stream.counter.name].newest)
 
     def publish_live(self, stream: Stream, rows: Sequence[Any]) -> int:
         """Apply and send rows of a live stream, which is in memory only. Returns their token."""
@@ -344,6 +364,7 @@ class MasterStore(BaseStore):
         if limit is not None:
             self._reserve_txn(txn, {CACHES.counter.name: limit})
             txn.call_after(setattr, position, "limit", limit)
+            self._trim_invalidations_txn(txn)
         tokens = position.reserve(len(entries))
         txn.call_finally(self._invalidations_written, tokens)
         now = self.clock.time_ms()
@@ -357,6 +378,16 @@ class MasterStore(BaseStore):
                 invalidation_ts=now,
             )
             txn.changed(CACHES, token, CacheRow(name, keys, now))
+
+    @staticmethod
+    def _trim_invalidations_txn(txn: Transaction) -> None:
+        """Forget rows that no worker will be sent; done as seldom as the limit is raised."""
+        txn.execute(
+            "DELETE FROM cache_invalidation_stream WHERE stream_id <="
+            " (SELECT stream_id FROM cache_invalidation_stream"
+            " ORDER BY stream_id DESC LIMIT 1 OFFSET ?)",
+            (KEPT_CACHE_ROWS,),
+        )
 
     def _invalidations_written(self, tokens: Sequence[int]) -> None:
         self._positions[CACHES.counter.name].release(tokens)
@@ -424,13 +455,8 @@ class FollowerStore(BaseStore):
 
         Used at the first connection, and after falling too far behind.
         """
-        self.caches.invalidate_all()
         self._positions[stream.counter.name].advance(stream.name, token)
-        for name in stream.changed:
-            self._change_caches[name].reset(token)
-        for handled, method in dict.fromkeys(declared(type(self), "resets")):
-            if handled is stream:
-                getattr(self, method)(token)
+        self._forget(stream, token)
         self._tell(stream, token, ())
         for listener in self._restart_listeners:
             listener()

@@ -2,7 +2,8 @@
 
 A read-write transaction that meets a conflict, a locked database or a lost connection is run again
 from its start. What it noted with `txn.changed` and `txn.call_after` is done in the reactor thread
-after the commit and before the caller goes on, even if the caller has meanwhile been cancelled.
+after the commit and before the caller goes on. Cancelling the caller does not take effect while a
+read-write transaction is under way.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ default of 5 ms, and 2 ms with this value; the CPU time of a read is the same.
 
 SLOW_SECONDS = 0.5
 """Transactions that run for longer are logged."""
+
+
+class _WriteWaiter(Deferred[None]):
+    """Waits for a read-write transaction, whose end cannot be brought about by cancelling.
+
+    Who waited would go on, and give back its position in a stream, while rows at that position
+    may still be committed: readers would pass them by.
+    """
+
+    def cancel(self) -> None:
+        """Do nothing: the caller goes on when the transaction has ended."""
 
 
 @attrs.define
@@ -199,15 +211,17 @@ class DatabasePool:
             failures += 1
 
     def _submit(self, attempt: Attempt) -> Deferred[None]:
-        """Run one attempt. Its effects follow its commit even when nobody waits any more."""
-        waiter: Deferred[None] = Deferred()
+        """Run one attempt. Its effects follow its commit, and then the caller goes on."""
+        waiter: Deferred[None] = Deferred() if attempt.read_only else _WriteWaiter()
         executor = self._reader if attempt.read_only else self._writer
         context = current()
         executor.submit(attempt.run, lambda: self._finish(attempt, context, waiter))
         return waiter
 
     def _before_commit(self, txn: Transaction) -> None:
-        if txn.invalidations and self.write_invalidations is not None:
+        if txn.invalidations:
+            if self.write_invalidations is None:
+                raise RuntimeError("Only the master can make caches of other processes stale")
             self.write_invalidations(txn, txn.invalidations)
         if self.fence is not None:
             self.fence(txn)
@@ -219,7 +233,7 @@ class DatabasePool:
             if attempt.transaction is not None:
                 self._apply_effects(attempt.transaction, committed=attempt.error is None)
         except Exception:
-            # What is in memory may not fit what is committed; the caller may not be there to tell.
+            # What is in memory may not fit what is committed.
             logger.exception("The effects of %s failed after its commit", attempt.name)
             waiter.errback()
         else:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 
 from synapse_lite.crypto.signing import generate_signing_key
 from synapse_lite.server import Homeserver
+from synapse_lite.storage import _base
 from synapse_lite.storage._base import BaseStore, FollowerStore, MasterStore
+from synapse_lite.storage._positions import BLOCK
 from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import (
@@ -199,6 +202,68 @@ class StoresTestCase(MemoryDatabase):
         with self.assertLogs("synapse_lite.storage._base", "ERROR"):
             self.insert("!a", "$1")
         self.assertIn("receipts", heard)
+
+    def test_a_row_that_cannot_be_applied_is_told_and_everything_forgotten(self) -> None:
+        self.insert("!a", "$1")
+        self.read(self.master, "!a")
+        failing = mock.Mock(side_effect=ValueError("broken"))
+        with (
+            mock.patch.dict(self.master._effects, {RECEIPTS.name: (failing,)}),
+            self.assertLogs("synapse_lite.storage._base", "ERROR"),
+        ):
+            token = self.insert("!a", "$2")
+        self.assertEqual(
+            [(t, len(rows)) for name, t, rows in self.told if name == "receipts"][-1], (token, 1)
+        )
+        self.assertEqual(self.read(self.master, "!a"), ["$1", "$2"])
+        changes = self.master.change_cache("receipts_changed")
+        self.assertTrue(changes.has_changed("!a", token - 1))
+
+    def test_a_position_is_held_until_the_transaction_of_a_cancelled_writer_has_ended(self) -> None:
+        held: list[Any] = []
+        submit = self.db._writer.submit
+        with mock.patch.object(self.db._writer, "submit", lambda *job: held.append(job)):
+            writing = start(self.master.insert("!a", "$1"))
+        before = self.master.current_token(RECEIPTS)
+        writing.cancel()
+        self.assertEqual(self.master.current_token(RECEIPTS), before)
+        submit(*held[0])
+        token: int = self.successResultOf(writing)
+        self.assertEqual(self.master.current_token(RECEIPTS), token)
+        self.assertEqual([t for name, t, rows in self.told if name == "receipts" and rows], [token])
+
+    def test_a_worker_cannot_make_other_caches_stale(self) -> None:
+        writing = start(
+            self.follower.db.run("test", lambda txn: txn.invalidate(self.follower.get_count, ()))
+        )
+        self.failureResultOf(writing, RuntimeError)
+
+    def test_old_rows_of_the_caches_stream_are_forgotten(self) -> None:
+        def write_many(txn: Transaction) -> None:
+            for _ in range(400):
+                txn.invalidate(self.master.get_count, ())
+
+        def count() -> int:
+            [(number,)] = self.successResultOf(
+                start(
+                    self.db.read(
+                        "test",
+                        lambda txn: txn.query("SELECT COUNT(*) FROM cache_invalidation_stream"),
+                    )
+                )
+            )
+            return int(number)
+
+        self.patch(_base, "KEPT_CACHE_ROWS", 1000)
+        for _ in range(40):
+            self.successResultOf(start(self.db.run("test", write_many)))
+        self.assertLess(count(), 1000 + BLOCK)
+        self.assertGreaterEqual(count(), 1000)
+        newest = self.master.current_token(CACHES)
+        rows = self.successResultOf(
+            start(self.master.rows_between(CACHES, newest - 10, newest, 100))
+        )
+        self.assertEqual(len(rows), 10)
 
     def test_change_caches_know_nothing_of_before(self) -> None:
         position = self.master.current_token(RECEIPTS)
