@@ -21,6 +21,10 @@ _SYSTEM_LOG = "/var/log/nginx/access.log"
 # Long-polls last as long as clients ask for; the server ends them, not the proxy.
 _READ_TIMEOUT = "10m"
 
+# For how long nginx leaves a process alone that did not answer. Restarts take about a second; with
+# nginx's own 10 s, a worker and the master restarted one after the other are both "down" for long.
+_FAIL_TIMEOUT = "1s"
+
 
 @attrs.frozen(kw_only=True)
 class NginxSettings:
@@ -131,9 +135,10 @@ def _upstream(process: Process, members: Sequence[Backend], master: Backend) -> 
     elif len(members) > 1:
         yield "    least_conn;"
     for member in members:
-        yield f"    server {member.address}; # {member.name}"
+        yield f"    server {member.address} fail_timeout={_FAIL_TIMEOUT}; # {member.name}"
     if not hashed:
-        yield f"    server {master.address} backup; # serves everything, should the others be away"
+        # It serves everything, should the others be away.
+        yield f"    server {master.address} backup fail_timeout={_FAIL_TIMEOUT};"
     yield f"    keepalive {_KEPT_CONNECTIONS};"
     yield "}"
 

@@ -214,13 +214,13 @@ class NginxTestCase(unittest.TestCase):
         other = Backend("reader2", frozenset({"reader"}), "127.0.0.1:9999", frozenset({"client"}))
         block = _block(self._render([*found, other]), "upstream reader {")
         self.assertIn("hash $synapse_lite_login consistent;", block)
-        self.assertIn("server 127.0.0.1:9000;", block)
-        self.assertIn("server 127.0.0.1:9999;", block)
+        self.assertIn("server 127.0.0.1:9000 fail_timeout=1s;", block)
+        self.assertIn("server 127.0.0.1:9999 fail_timeout=1s;", block)
         self.assertNotIn("backup", block)
 
     def test_the_master_stands_in_for_a_single_worker(self) -> None:
         block = _block(self._render(backends("creator")), "upstream creator {")
-        self.assertIn("server 127.0.0.1:8008 backup;", block)
+        self.assertIn("server 127.0.0.1:8008 backup fail_timeout=1s;", block)
 
     def test_no_query_in_the_access_log(self) -> None:
         log_format = self._render(backends()).partition("log_format")[2].partition(";")[0]

@@ -89,7 +89,7 @@ class CommandsTestCase(unittest.TestCase):
         write_worker(self.folder, "sync1", 8083, "synchrotron")
         part = self._slctl("proxy-config", "nginx", "-c", master)
         self.assertEqual(part.exit_code, 0, part.output)
-        self.assertIn("server 127.0.0.1:8083; # sync1", part.stdout)
+        self.assertIn("server 127.0.0.1:8083 fail_timeout=1s; # sync1", part.stdout)
         self.assertNotIn("http {", part.stdout)
         whole = self._slctl(
             "proxy-config", "nginx", "-c", master, "--print", "--directory", self.folder
