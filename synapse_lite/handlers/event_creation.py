@@ -8,7 +8,13 @@ from typing import Any
 import attrs
 
 from ..api.constants import EventTypes
-from ..api.errors import BadJsonError, DuplicateAnnotationError, ForbiddenError, NotFoundError
+from ..api.errors import (
+    BadJsonError,
+    DuplicateAnnotationError,
+    ForbiddenError,
+    LimitExceededError,
+    NotFoundError,
+)
 from ..events.auth import (
     auth_types_for_event,
     check_state_dependent_auth,
@@ -19,7 +25,7 @@ from ..events.context import EventContext
 from ..events.event import Event, EventMetadata, StateKey
 from ..events.room_versions import RoomVersion
 from ..events.validation import check_client_event, check_event_size
-from ..replication.send_event import EventSink
+from ..replication.send_event import EventSink, SameEventError
 from ..server import Homeserver
 from ..storage.events import EventsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
@@ -38,6 +44,11 @@ from .store_progress import EventsProgress
 
 MAX_AT_ONCE = 5
 """Events of one room that a process makes at a time: each of them forks the room."""
+
+MAX_ATTEMPTS = 5
+"""So often an event is made anew because another process has made the same one."""
+
+_RETRY_AFTER_MS = 1_000
 
 _RESPONSES_KEPT_MS = 30 * 60 * 1000
 _RESPONSES_KEPT = 10_000
@@ -192,13 +203,28 @@ class EventCreationHandler:
     async def _send(self, draft: _Draft, *, ratelimit: bool) -> str:
         async with self._being_made.queue(draft.room_id):
             try:
-                return await self._send_now(draft, ratelimit=ratelimit)
+                return await self._send_distinct(draft, ratelimit=ratelimit)
             except (ForbiddenError, DuplicateAnnotationError):
                 # Perhaps a retry, and the sender has lost the right to it meanwhile.
                 first = await self._first_event_id(draft)
                 if first is None:
                     raise
                 return first
+
+    async def _send_distinct(self, draft: _Draft, *, ratelimit: bool) -> str:
+        """Send; if another process makes the same event at the same time, make another one.
+
+        That one is later, or follows the first, so its id is another.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                return await self._send_now(draft, ratelimit=ratelimit)
+            except SameEventError as error:
+                ratelimit = False  # it has been counted
+                await self._progress.reached(error.stream_ordering)
+        raise LimitExceededError(
+            "Too many equal events are sent at once", retry_after_ms=_RETRY_AFTER_MS
+        )
 
     async def _send_now(self, draft: _Draft, *, ratelimit: bool) -> str:
         basis = await self._basis_of(draft)

@@ -15,7 +15,7 @@ import attrs
 from twisted.python.failure import Failure
 
 from ..api.errors import LimitExceededError, MatrixError
-from ..replication.send_event import PersistedEvent
+from ..replication.send_event import PersistedEvent, SameEventError
 from ..server import Homeserver
 from ..storage.errors import DatabaseUnavailableError
 from ..storage.persist_events import (
@@ -100,7 +100,8 @@ class EventPersister:
 
         If the event is here already, or its transaction id has made another one, nothing is
         written and the answer is the first event. Raises ForbiddenError for a local event that is
-        not allowed, LimitExceededError when too many events wait.
+        not allowed, SameEventError if it is here under another transaction id,
+        LimitExceededError when too many events wait.
         """
         return (await self.persist_many([item]))[0]
 
@@ -291,6 +292,11 @@ class EventPersister:
         """What was not repeated waits again, before what came later."""
         again = []
         for group in room.groups:
+            taken = [each for each in group.event_ids if each in outcome.taken]
+            if taken:
+                error = SameEventError(outcome.taken[taken[0]].stream_ordering)
+                self._fail(group, Failure(error))
+                continue
             repeated = [i for i in group.items if i.event.event_id in outcome.repeated]
             for item in repeated:
                 group.first[item.event.event_id] = outcome.repeated[item.event.event_id]

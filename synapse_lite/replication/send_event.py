@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from ..api.errors import BadJsonError, UnsupportedRoomVersionError
+from ..api.errors import BadJsonError, MatrixError, UnsupportedRoomVersionError
 from ..api.urls import REPLICATION
 from ..events.context import EventContext
 from ..events.event import Event, EventMetadata, make_event
@@ -69,6 +69,27 @@ class PersistedEvent:
         )
 
 
+class SameEventError(MatrixError):
+    """The event is there already, made by another request; it must be made anew.
+
+    Two processes that build the same content for one user on the same events in one millisecond
+    build one event: its id is its hash. Only event creation sees this error, never a client.
+    """
+
+    STATUS = 409
+    ERRCODE = "SYNAPSE_LITE_SAME_EVENT"
+
+    def __init__(self, stream_ordering: int) -> None:
+        super().__init__(
+            "Another request has made the same event", extra={"stream_ordering": stream_ordering}
+        )
+
+    @property
+    def stream_ordering(self) -> int:
+        """Where the event is that was made first."""
+        return require_int(self.extra, "stream_ordering", minimum=-(2**63))
+
+
 class EventSink:
     """Takes events that this server has created, and has them persisted by the master."""
 
@@ -84,7 +105,8 @@ class EventSink:
         """Check and persist one event; returns after the commit.
 
         `txn_id` is the client's transaction id of this request: a second event under it is not
-        stored, and the first one's id comes back. Raises MatrixError as the checks say.
+        stored, and the first one's id comes back. Raises MatrixError as the checks say, and
+        SameEventError if a request under another transaction id has made the very same event.
         """
         raise NotImplementedError
 

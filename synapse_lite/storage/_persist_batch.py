@@ -126,9 +126,12 @@ class FirstEvent:
 class PersistOutcome:
     """What the transaction did.
 
-    Rooms in `repeated` had events that are here already, by event id or by transaction id: nothing
-    of these rooms was persisted. `repeated` maps the id of each such event to the first one.
+    `repeated` maps the id of each event that is here already, by event id or by transaction id, to
+    the first one. `taken` are events that are here already, but made by another request: the same
+    words in the same millisecond through another process. Rooms that have such events were left
+    out: nothing of them was persisted.
     """
 
     persisted_rooms: frozenset[str]
     repeated: dict[str, FirstEvent]
+    taken: dict[str, FirstEvent]

@@ -146,13 +146,16 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         self, txn: Transaction, batch: PersistBatch
     ) -> tuple[PersistOutcome, frozenset[str]]:
         known = self._find_known_txn(txn, batch)
-        repeated = _repeated_events(batch, known) | self._find_repeated_requests_txn(txn, batch)
+        here = _repeated_events(batch, known)
+        requests = self._find_repeated_requests_txn(txn, batch)
         rooms = [
             room
             for room in batch.rooms
-            if not any(write.event.event_id in repeated for write in room.events)
+            if not any(
+                w.event.event_id in here or w.event.event_id in requests for w in room.events
+            )
         ]
-        outcome = PersistOutcome(frozenset(room.room_id for room in rooms), repeated)
+        outcome = _outcome(batch, rooms, here, requests)
         if not rooms:
             return outcome, frozenset()
         work = _Work(
@@ -467,7 +470,10 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
     async def find_repeated(
         self, events: Sequence[tuple[str, ClientTxn | None]]
     ) -> dict[str, FirstEvent]:
-        """Those of the events (id, transaction id) that are here already, by id."""
+        """Those of the events (id, transaction id) that are here already, by id.
+
+        With a transaction id, an event is here only if the same request has made it.
+        """
         return await self.db.read("find_repeated", self._find_repeated_txn, events)
 
     @staticmethod
@@ -475,7 +481,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         txn: Transaction, events: Sequence[tuple[str, ClientTxn | None]]
     ) -> dict[str, FirstEvent]:
         found: dict[str, FirstEvent] = {}
-        for piece in chunks([event_id for event_id, _ in events]):
+        for piece in chunks([event_id for event_id, client_txn in events if client_txn is None]):
             condition, args = txn.in_clause("event_id", piece)
             rows = txn.query(
                 f"SELECT event_id, stream_ordering FROM events WHERE NOT outlier AND {condition}",
@@ -522,6 +528,25 @@ def _repeated_events(batch: PersistBatch, known: Mapping[str, _Known]) -> dict[s
         if (here := known.get(write.event.event_id)) is not None
         and (not here.outlier or write.event.metadata.outlier)
     }
+
+
+def _outcome(
+    batch: PersistBatch,
+    rooms: Sequence[RoomWrite],
+    here: Mapping[str, FirstEvent],
+    requests: Mapping[str, FirstEvent],
+) -> PersistOutcome:
+    """Tells apart, of the events that are `here`, those that other requests have made."""
+    of_requests = {write.event.event_id for write in batch.events() if write.txn is not None}
+    taken = {
+        event_id: first
+        for event_id, first in here.items()
+        if event_id in of_requests and event_id not in requests
+    }
+    repeated = {
+        event_id: first for event_id, first in {**here, **requests}.items() if event_id not in taken
+    }
+    return PersistOutcome(frozenset(room.room_id for room in rooms), repeated, taken)
 
 
 def _event_columns(write: EventWrite, work: _Work) -> tuple[Any, ...]:

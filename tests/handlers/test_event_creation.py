@@ -205,6 +205,54 @@ class TestWorkerThatIsBehind(WorkerCase):
         self.assert_error(self.put(room_id, "2", self.bob), 403, "M_FORBIDDEN")
 
 
+class TestTwoWorkers(WorkerCase):
+    """Two workers of one kind make the same event in the same millisecond."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = make_worker(EVENT_CREATOR, self.master)
+        self.other_sink = WireSink(self.master.hs.part(EventSink))
+        self.other.hs.provide(EventSink, self.other_sink)
+
+    def send_from_both(self, room_id: str, first: str, second: str) -> list[str]:
+        """Both have built their events before one is stored. Returns their ids."""
+        self.put(room_id, "warm")
+        self.other.request(
+            "PUT", f"rooms/{room_id}/send/m.room.message/warm2", _MESSAGE, self.alice
+        )
+        # Let no timestamp be ahead of the clock any more.
+        self.master.reactor.advance(60)
+        gate = self.sink.gate = self.other_sink.gate = Deferred()
+        requests = [
+            server.start_request(
+                "PUT", f"rooms/{room_id}/send/m.room.message/{txn_id}", _MESSAGE, self.alice
+            )
+            for server, txn_id in ((self.worker, first), (self.other, second))
+        ]
+        gate.callback(None)
+        ids = []
+        for request in requests:
+            request.pump()
+            answer = request.answer()
+            assert answer is not None
+            self.assertEqual(answer.status, 200, answer.body)
+            ids.append(answer.json["event_id"])
+        return ids
+
+    def test_two_messages_stay_two(self) -> None:
+        room_id = self.room()
+        ids = self.send_from_both(room_id, "1", "2")
+        self.assertEqual(len(set(ids)), 2)
+        self.assertEqual(self.sink.calls + self.other_sink.calls, 2 + 3)
+        stored = [event.event_id for event in self.events(room_id)]
+        self.assertEqual([stored.count(event_id) for event_id in ids], [1, 1])
+
+    def test_one_message_stays_one(self) -> None:
+        room_id = self.room()
+        ids = self.send_from_both(room_id, "1", "1")
+        self.assertEqual(len(set(ids)), 1)
+
+
 class TestHandler(WorkerCase):
     def test_create_event_only_builds(self) -> None:
         room_id = self.room()

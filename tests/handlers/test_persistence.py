@@ -18,6 +18,7 @@ from synapse_lite.events.room_versions import ROOM_VERSIONS
 from synapse_lite.handlers.event_persister import MAX_WAITING
 from synapse_lite.handlers.persistence import LocalEventSink
 from synapse_lite.handlers.room_preparation import EventToPersist
+from synapse_lite.replication.send_event import SameEventError
 from synapse_lite.storage.persist_events import ClientTxn
 from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS
 from synapse_lite.types.requester import Requester
@@ -138,6 +139,29 @@ class EveryPersistence(DatabaseCase):
         await servers.persist(room.set_member(BOB, BOB, Membership.LEAVE))
         again = room.make(BOB, EventTypes.MESSAGE, {"body": "again"})
         self.assertEqual(await servers.persist(again, txn=txn), first)
+
+    async def test_same_event_of_another_request_is_not_taken_for_a_retry(self) -> None:
+        servers = await self.servers()
+        room = await self.room(servers)
+        event = message(room)
+        txns = [ClientTxn(ALICE, "DEV", room.room_id, name) for name in ("t1", "t2")]
+        (first,) = await servers.persist(event, txn=txns[0])
+        copy = _copy(event)
+        with self.assertRaises(SameEventError) as caught:
+            await servers.persist(copy, txn=txns[1])
+        self.assertEqual(caught.exception.stream_ordering, first.stream_ordering)
+        self.assertEqual(await servers.persist(_copy(event), txn=txns[0]), [first])
+        (other,) = await servers.persist(message(room), txn=txns[1])
+        self.assertNotEqual(other.event_id, first.event_id)
+
+    async def test_refused_event_of_another_request_stays_refused(self) -> None:
+        servers = await self.servers()
+        room = await self.room(servers)
+        event = message(room, sender=BOB)
+        await servers.persist(event, txn=ClientTxn(BOB, "DEV", room.room_id, "t1"))
+        await servers.persist(room.set_member(BOB, BOB, Membership.LEAVE))
+        with self.assertRaises(ForbiddenError):
+            await servers.persist(_copy(event), txn=ClientTxn(BOB, "DEV", room.room_id, "t2"))
 
     async def test_repeated_event_does_not_hold_up_what_waits_with_it(self) -> None:
         servers = await self.servers()
