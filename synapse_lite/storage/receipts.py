@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -179,18 +179,24 @@ class ReceiptsStore(ReceiptsWorkerStore, MasterStore):
         return True
 
 
-def receipts_content(receipts: Collection[Receipt], reader: str) -> JsonDict:
-    """The content of an m.receipt event for a reader; private receipts only for their owner.
+def receipts_contents(receipts: Iterable[Receipt], reader: str) -> list[JsonDict]:
+    """The contents of m.receipt events for a reader; private receipts only for their owner.
 
+    One event says one thing of a user, kind and event. Where a user has read up to the same event
+    in a thread and altogether, the second goes into another m.receipt.
     Client-server API, "Receipts".
     """
-    content: JsonDict = {}
+    contents: list[JsonDict] = []
     for receipt in receipts:
         if receipt.receipt_type == ReceiptTypes.READ_PRIVATE and receipt.user_id != reader:
             continue
         data = receipt.data
         if receipt.thread_id:
             data = {**data, "thread_id": receipt.thread_id}
-        of_event = content.setdefault(receipt.event_id, {})
-        of_event.setdefault(receipt.receipt_type, {})[receipt.user_id] = data
-    return content
+        for content in contents:
+            users = content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})
+            if users.setdefault(receipt.user_id, data) is data:
+                break
+        else:
+            contents.append({receipt.event_id: {receipt.receipt_type: {receipt.user_id: data}}})
+    return contents

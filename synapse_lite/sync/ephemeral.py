@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from ..server import Homeserver
-from ..storage.receipts import receipts_content
+from ..storage.receipts import receipts_contents
 from ..storage.recent_receipts import RecentReceiptsWorkerStore
 from ..storage.typing import TypingWorkerStore
 from ..types.tokens import StreamToken
@@ -88,6 +88,5 @@ class EphemeralEvents:
         if new:
             receipts.update(await self._receipts.get_receipts_for_rooms_since(new, 0, now.receipts))
         for room_id, of_room in receipts.items():
-            content = receipts_content(of_room, request.user_id)
-            if content:
+            for content in receipts_contents(of_room, request.user_id):
                 found[room_id].append({"type": RECEIPT_TYPE, "content": content})
