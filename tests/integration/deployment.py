@@ -43,7 +43,7 @@ MASTER = "master"
 NGINX = "nginx"
 
 START_SECONDS = 30.0
-LOG_LINES = 60
+LOG_LINES = 40
 
 STANDARD_WORKERS = ("event_creator", "client_reader", "synchrotron")
 
