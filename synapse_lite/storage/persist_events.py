@@ -6,16 +6,16 @@ rows, so the number of statements does not grow with the batch; a step without w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import attrs
 
 from ..api.constants import EventTypes
-from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow, EventRow
+from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow
 from ..types.ids import domain_of
 from ._base import MasterStore, declared
-from ._event_rows import chunks, relation_of
+from ._event_rows import chunks
 from ._persist_batch import (
     ClientTxn,
     EventWrite,
@@ -26,6 +26,8 @@ from ._persist_batch import (
     RoomWrite,
     StateChange,
 )
+from ._persist_repeats import find_requests_txn, outcome_of, repeated_events
+from ._persist_rows import EVENT_COLUMNS, KnownEvent, PersistWork, event_columns, stream_row
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .state_groups import StateGroupsStore
@@ -42,69 +44,6 @@ __all__ = [
     "RoomWrite",
     "StateChange",
 ]
-
-_EVENT_COLUMNS = (
-    "nid",
-    "event_id",
-    "stream_ordering",
-    "room_id",
-    "room_version",
-    "type",
-    "state_key",
-    "sender",
-    "depth",
-    "origin_server_ts",
-    "received_ts",
-    "state_group",
-    "replaces_state",
-    "membership",
-    "redacts",
-    "redacted_by",
-    "relates_to",
-    "rel_type",
-    "contains_url",
-    "outlier",
-    "soft_failed",
-    "rejected_reason",
-    "in_timeline",
-    "out_of_band",
-    "txn_id",
-    "device_id",
-    "json",
-)
-
-_MAX_HEADS_IN_ROW = 20
-"""More heads than this are left out of the stream's row: who needs them reads them."""
-
-
-@attrs.define
-class _Work:
-    """A batch in the transaction.
-
-    `nids` are the internal numbers of all events that the batch names, `outliers` those of its
-    events that are here already as outliers, `redacted_by` the redactions that came before.
-    """
-
-    batch: PersistBatch
-    nids: dict[str, int]
-    outliers: frozenset[str] = frozenset()
-    redacted_by: dict[str, str] = attrs.field(factory=dict)
-
-    @property
-    def rooms(self) -> Sequence[RoomWrite]:
-        return self.batch.rooms
-
-    def events(self) -> list[EventWrite]:
-        return list(self.batch.events())
-
-
-@attrs.frozen
-class _Known:
-    """An event that is here already."""
-
-    nid: int
-    stream_ordering: int
-    outlier: bool
 
 
 class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroupsStore, MasterStore):
@@ -146,7 +85,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         self, txn: Transaction, batch: PersistBatch
     ) -> tuple[PersistOutcome, frozenset[str]]:
         known = self._find_known_txn(txn, batch)
-        here = _repeated_events(batch, known)
+        here = repeated_events(batch, known)
         requests = self._find_repeated_requests_txn(txn, batch)
         rooms = [
             room
@@ -155,10 +94,10 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
                 w.event.event_id in here or w.event.event_id in requests for w in room.events
             )
         ]
-        outcome = _outcome(batch, rooms, here, requests)
+        outcome = outcome_of(batch, rooms, here, requests)
         if not rooms:
             return outcome, frozenset()
-        work = _Work(
+        work = PersistWork(
             attrs.evolve(batch, rooms=rooms), {event_id: k.nid for event_id, k in known.items()}
         )
         work.outliers = frozenset(
@@ -170,7 +109,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             getattr(self, name)(txn, rooms)
         return outcome, work.outliers.union(work.redacted_by)
 
-    def _steps(self) -> tuple[Callable[[Transaction, _Work], None], ...]:
+    def _steps(self) -> tuple[Callable[[Transaction, PersistWork], None], ...]:
         return (
             self._take_pending_redactions_txn,
             self._insert_events_txn,
@@ -187,7 +126,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         )
 
     @staticmethod
-    def _find_known_txn(txn: Transaction, batch: PersistBatch) -> dict[str, _Known]:
+    def _find_known_txn(txn: Transaction, batch: PersistBatch) -> dict[str, KnownEvent]:
         """What is here of the events of the batch and of those that it needs the numbers of."""
         wanted = {write.event.event_id for write in batch.events()}
         for write in batch.events():
@@ -196,25 +135,25 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         for room in batch.rooms:
             for group in room.groups:
                 wanted.update(event_id for event_id in group.delta.values() if event_id is not None)
-        known: dict[str, _Known] = {}
+        known: dict[str, KnownEvent] = {}
         for piece in chunks(wanted):
             condition, args = txn.in_clause("event_id", piece)
             rows = txn.query(
                 f"SELECT event_id, nid, stream_ordering, outlier FROM events WHERE {condition}",
                 args,
             )
-            known.update((row[0], _Known(row[1], row[2], bool(row[3]))) for row in rows)
+            known.update((row[0], KnownEvent(row[1], row[2], bool(row[3]))) for row in rows)
         return known
 
     @staticmethod
     def _find_repeated_requests_txn(txn: Transaction, batch: PersistBatch) -> dict[str, FirstEvent]:
         """Events whose transaction id has made another event before."""
-        return _find_requests_txn(
+        return find_requests_txn(
             txn, {write.txn: write.event.event_id for write in batch.events() if write.txn}
         )
 
     @staticmethod
-    def _take_pending_redactions_txn(txn: Transaction, work: _Work) -> None:
+    def _take_pending_redactions_txn(txn: Transaction, work: PersistWork) -> None:
         """Redactions that came before these events. Events of ours cannot have any."""
         writes = {
             write.event.event_id: write.event
@@ -236,22 +175,22 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             if rows:
                 txn.execute(f"DELETE FROM pending_redactions WHERE {condition}", args)
 
-    def _insert_events_txn(self, txn: Transaction, work: _Work) -> None:
+    def _insert_events_txn(self, txn: Transaction, work: PersistWork) -> None:
         rows = []
         for write in work.events():
             event_id = write.event.event_id
             if event_id not in work.outliers:
                 work.nids[event_id] = write.position
-                rows.append(_event_columns(write, work))
-        txn.insert_many("events", _EVENT_COLUMNS, rows)
+                rows.append(event_columns(write, work))
+        txn.insert_many("events", EVENT_COLUMNS, rows)
 
-    def _update_outliers_txn(self, txn: Transaction, work: _Work) -> None:
+    def _update_outliers_txn(self, txn: Transaction, work: PersistWork) -> None:
         """Events that were outliers become events of the room, at a new position."""
-        changed = [name for name in _EVENT_COLUMNS if name not in ("nid", "event_id")]
+        changed = [name for name in EVENT_COLUMNS if name not in ("nid", "event_id")]
         rows = []
         for write in work.events():
             if write.event.event_id in work.outliers:
-                columns = _event_columns(write, work)
+                columns = event_columns(write, work)
                 rows.append((*columns[2:], write.event.event_id))
                 if not write.in_timeline:
                     # No row of the stream will say that it has changed.
@@ -264,7 +203,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         txn.executemany(f"UPDATE events SET {assignments} WHERE event_id = ?", rows)
 
     @staticmethod
-    def _insert_auth_txn(txn: Transaction, work: _Work) -> None:
+    def _insert_auth_txn(txn: Transaction, work: PersistWork) -> None:
         rows = [
             (work.nids[write.event.event_id], work.nids[auth_id])
             for write in work.events()
@@ -275,13 +214,13 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         # What was an outlier has rows already, perhaps not all.
         txn.insert_many("event_auth", ("nid", "auth_nid"), rows, ignore_conflicts=True)
 
-    def _insert_groups_txn(self, txn: Transaction, work: _Work) -> None:
+    def _insert_groups_txn(self, txn: Transaction, work: PersistWork) -> None:
         groups = [group for room in work.rooms for group in room.groups]
         if groups:
             self._insert_state_groups_txn(txn, groups, work.nids)
 
     @staticmethod
-    def _update_forward_extremities_txn(txn: Transaction, work: _Work) -> None:
+    def _update_forward_extremities_txn(txn: Transaction, work: PersistWork) -> None:
         removed = [event_id for room in work.rooms for event_id in room.removed_heads]
         for piece in chunks(removed):
             condition, args = txn.in_clause("event_id", piece)
@@ -292,7 +231,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             [(room.room_id, head.event_id) for room in work.rooms for head in room.added_heads],
         )
 
-    def _update_backward_extremities_txn(self, txn: Transaction, work: _Work) -> None:
+    def _update_backward_extremities_txn(self, txn: Transaction, work: PersistWork) -> None:
         """Gaps in history that these events fill, and those that they show."""
         arrived = [
             write.event.event_id
@@ -323,7 +262,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         )
 
     @staticmethod
-    def _redact_txn(txn: Transaction, work: _Work) -> None:
+    def _redact_txn(txn: Transaction, work: PersistWork) -> None:
         redactions = [(write.event, write.redaction) for write in work.events() if write.redaction]
         txn.executemany(
             "UPDATE events SET redacted_by = ?"
@@ -346,7 +285,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         )
 
     @staticmethod
-    def _update_current_state_txn(txn: Transaction, work: _Work) -> None:
+    def _update_current_state_txn(txn: Transaction, work: PersistWork) -> None:
         latest = {
             (room.room_id, change.type, change.state_key): change
             for room in work.rooms
@@ -394,7 +333,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             ],
         )
 
-    def _update_local_memberships_txn(self, txn: Transaction, work: _Work) -> None:
+    def _update_local_memberships_txn(self, txn: Transaction, work: PersistWork) -> None:
         changes = [
             (user_id, write.position, room.room_id, *change)
             for room in work.rooms
@@ -437,7 +376,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         ]
 
     @staticmethod
-    def _insert_client_txns_txn(txn: Transaction, work: _Work) -> None:
+    def _insert_client_txns_txn(txn: Transaction, work: PersistWork) -> None:
         txn.insert_many(
             "event_txn_ids",
             ("user_id", "device_id", "room_id", "txn_id", "event_id", "inserted_ts"),
@@ -449,13 +388,13 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         )
 
     @staticmethod
-    def _note_rows(txn: Transaction, work: _Work) -> None:
+    def _note_rows(txn: Transaction, work: PersistWork) -> None:
         """The rows of the streams, in the order of their tokens."""
         stream = work.batch.stream
         for write in work.events():
             token = abs(write.position)
             if write.in_timeline or write.out_of_band:
-                txn.changed(stream, token, _stream_row(write))
+                txn.changed(stream, token, stream_row(write))
             for change in write.state_changes:
                 row = CurrentStateDeltaRow(
                     write.event.room_id,
@@ -489,7 +428,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             )
             found.update((event_id, FirstEvent(event_id, ordering)) for event_id, ordering in rows)
         by_txn = {client_txn: event_id for event_id, client_txn in events if client_txn}
-        found.update(_find_requests_txn(txn, by_txn))
+        found.update(find_requests_txn(txn, by_txn))
         return found
 
     # House-keeping
@@ -502,101 +441,3 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
     def _delete_client_txns_txn(txn: Transaction, before_ms: int) -> int:
         txn.execute("DELETE FROM event_txn_ids WHERE inserted_ts < ?", (before_ms,))
         return txn.rowcount
-
-
-def _find_requests_txn(txn: Transaction, by_txn: Mapping[ClientTxn, str]) -> dict[str, FirstEvent]:
-    """The first events of repeated requests, by the ids of the new events."""
-    rows = txn.execute_values(
-        "WITH wanted (user_id, device_id, room_id, txn_id) AS (VALUES ?)"
-        " SELECT t.user_id, t.device_id, t.room_id, t.txn_id, t.event_id, e.stream_ordering"
-        " FROM event_txn_ids t JOIN wanted USING (user_id, device_id, room_id, txn_id)"
-        " JOIN events e ON e.event_id = t.event_id",
-        [attrs.astuple(client_txn) for client_txn in by_txn],
-        fetch=True,
-    )
-    return {
-        by_txn[ClientTxn(user_id, device_id, room_id, txn_id)]: FirstEvent(event_id, ordering)
-        for user_id, device_id, room_id, txn_id, event_id, ordering in rows
-    }
-
-
-def _repeated_events(batch: PersistBatch, known: Mapping[str, _Known]) -> dict[str, FirstEvent]:
-    """Events that are here already. An outlier that comes again with its state is none of them."""
-    return {
-        write.event.event_id: FirstEvent(write.event.event_id, here.stream_ordering)
-        for write in batch.events()
-        if (here := known.get(write.event.event_id)) is not None
-        and (not here.outlier or write.event.metadata.outlier)
-    }
-
-
-def _outcome(
-    batch: PersistBatch,
-    rooms: Sequence[RoomWrite],
-    here: Mapping[str, FirstEvent],
-    requests: Mapping[str, FirstEvent],
-) -> PersistOutcome:
-    """Tells apart, of the events that are `here`, those that other requests have made."""
-    of_requests = {write.event.event_id for write in batch.events() if write.txn is not None}
-    taken = {
-        event_id: first
-        for event_id, first in here.items()
-        if event_id in of_requests and event_id not in requests
-    }
-    repeated = {
-        event_id: first for event_id, first in {**here, **requests}.items() if event_id not in taken
-    }
-    return PersistOutcome(frozenset(room.room_id for room in rooms), repeated, taken)
-
-
-def _event_columns(write: EventWrite, work: _Work) -> tuple[Any, ...]:
-    """The values of `_EVENT_COLUMNS`."""
-    event, metadata = write.event, write.event.metadata
-    relation = relation_of(event)
-    return (
-        work.nids[event.event_id],
-        event.event_id,
-        write.position,
-        event.room_id,
-        event.room_version.identifier,
-        event.type,
-        event.state_key,
-        event.sender,
-        event.depth,
-        event.origin_server_ts,
-        work.batch.received_ts,
-        metadata.state_group,
-        metadata.replaces_state,
-        event.membership,
-        event.redacts,
-        work.redacted_by.get(event.event_id),
-        None if relation is None else relation.event_id,
-        None if relation is None else relation.rel_type,
-        isinstance(event.content.get("url"), str),
-        metadata.outlier,
-        metadata.soft_failed,
-        metadata.rejected_reason,
-        write.in_timeline,
-        write.out_of_band,
-        metadata.txn_id,
-        metadata.device_id,
-        event.pdu_json.decode("utf-8"),
-    )
-
-
-def _stream_row(write: EventWrite) -> EventRow:
-    event, heads = write.event, write.heads
-    relation = relation_of(event)
-    if heads is not None and len(heads.heads) > _MAX_HEADS_IN_ROW:
-        heads = None
-    return EventRow(
-        event.event_id,
-        event.room_id,
-        event.type,
-        event.state_key,
-        event.redacts,
-        event.membership,
-        None if relation is None else relation.event_id,
-        None if heads is None else heads.to_row(),
-        event.metadata.outlier,
-    )

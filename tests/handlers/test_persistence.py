@@ -569,7 +569,7 @@ class EveryPersistence(DatabaseCase):
         await servers.persist(alone)
         position = servers.now
         again = await Servers(self).start(prepare=False)
-        self.assertEqual(again.now, position)
+        self.assertGreaterEqual(again.now, position)
         (answer,) = await again.persist(event)
         self.assertGreater(answer.stream_ordering, position)
 
