@@ -18,9 +18,7 @@ class ReceiptsCase(RoomsCase):
             self.master.send(self.alice, self.room_id, text) for text in ("1", "2", "3")
         )
 
-    def post(
-        self, kind: str, event_id: str, body: Any = None, token: str | None = None
-    ) -> Answer:
+    def post(self, kind: str, event_id: str, body: Any = None, token: str | None = None) -> Answer:
         path = f"rooms/{self.room_id}/receipt/{kind}/{event_id}"
         return self.request("POST", path, {} if body is None else body, token)
 
