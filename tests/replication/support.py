@@ -299,6 +299,7 @@ def _create_tables(txn: Transaction) -> None:
         "CREATE TABLE IF NOT EXISTS cache_invalidation_stream"
         " (stream_id BIGINT, cache_func TEXT, keys TEXT, invalidation_ts BIGINT)"
     )
+    txn.execute("CREATE TABLE reserved_positions (name TEXT PRIMARY KEY, reserved BIGINT)")
     wanted: dict[str, set[str]] = {}
     for counter in {stream.counter for stream in STREAMS}:
         if counter.table is not None:

@@ -41,7 +41,7 @@ class FollowingStateGroupsStore(StateGroupsWorkerStore, FollowerStore):
 
 def server(case: DatabaseCase) -> Any:
     """As much of a Homeserver as stores ask for."""
-    caches = SimpleNamespace(total_size=64 * 1024 * 1024)
+    caches = SimpleNamespace(total_size=64 * 1024 * 1024, global_factor=1.0)
     return SimpleNamespace(
         name="test", clock=case.clock, config=SimpleNamespace(caches=caches), reactor=case.reactor
     )
