@@ -8,6 +8,7 @@ from synapse_lite.app.table import SYNCHROTRON
 from synapse_lite.handlers.typing import MAX_TIMEOUT_MS, TypingHandler
 from synapse_lite.streams import TYPING
 from tests.harness.homeserver import Answer, make_worker, now
+from tests.harness.http import Connection
 
 from .rooms import ALICE, BOB, RoomsCase
 
@@ -107,3 +108,58 @@ class TypingTests(RoomsCase):
         before = len(self.master.reactor.getDelayedCalls())
         now(self.master.hs.part(TypingHandler).stop())
         self.assertEqual(len(self.master.reactor.getDelayedCalls()), before - 1)
+
+
+class WaitingTests(RoomsCase):
+    """Clients that wait at a synchrotron."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.worker = make_worker(SYNCHROTRON, self.master)
+        self.room_id = self.room()
+        self.join(self.room_id, self.bob)
+        self.since = self.sync()["next_batch"]
+
+    def sync(self) -> Any:
+        answer = self.worker.request("GET", "sync", None, self.bob)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+    def wait(self) -> Connection:
+        path = f"sync?since={self.since}&timeout=30000"
+        connection = self.worker.start_request("GET", path, None, self.bob)
+        self.addCleanup(connection.disconnect)
+        connection.pump(5)
+        self.assertIsNone(connection.answer())
+        return connection
+
+    def typing(self, connection: Connection) -> list[list[str]]:
+        """What the client is told of the room."""
+        connection.pump()
+        answer = connection.answer()
+        assert answer is not None
+        self.since = answer.json["next_batch"]
+        events = answer.json["rooms"]["join"][self.room_id]["ephemeral"]["events"]
+        return [event["content"]["user_ids"] for event in events if event["type"] == "m.typing"]
+
+    def begin(self) -> None:
+        body = {"typing": True, "timeout": 10_000}
+        self.ok("PUT", f"rooms/{self.room_id}/typing/{ALICE}", body)
+
+    def test_told_at_once_and_when_it_ends(self) -> None:
+        connection = self.wait()
+        self.begin()
+        self.assertEqual(self.typing(connection), [[ALICE]])
+        connection = self.wait()
+        self.master.reactor.advance(10)
+        self.assertEqual(self.typing(connection), [[]])
+
+    def test_a_restart_of_the_master_ends_typing(self) -> None:
+        connection = self.wait()
+        self.begin()
+        self.assertEqual(self.typing(connection), [[ALICE]])
+        connection = self.wait()
+        now(self.master.store.load_positions())
+        self.worker.store.start_at(TYPING, self.master.store.current_token(TYPING))
+        self.assertEqual(self.typing(connection), [[]])
+        self.wait()

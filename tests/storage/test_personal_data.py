@@ -1,0 +1,90 @@
+"""Receipts, account data and tags on every database."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from synapse_lite.storage._base import MasterStore
+from synapse_lite.storage.account_data import AccountDataStore
+from synapse_lite.storage.receipts import ReceiptsStore
+from synapse_lite.storage.schema.prepare import prepare_database
+from synapse_lite.storage.tags import TagsStore
+from synapse_lite.streams import ACCOUNT_DATA, RECEIPTS, TAG_ACCOUNT_DATA
+from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
+
+ALICE = "@alice:test"
+ROOM = "!a:test"
+
+
+class PersonalStore(ReceiptsStore, AccountDataStore, TagsStore, MasterStore):
+    """The stores that are tested."""
+
+
+class EveryPersonalData(DatabaseCase):
+    async def store(self) -> PersonalStore:
+        await prepare_database(self.db)
+        hs: Any = SimpleNamespace(
+            name="test",
+            clock=self.clock,
+            config=SimpleNamespace(
+                caches=SimpleNamespace(total_size=1024 * 1024, global_factor=1.0)
+            ),
+        )
+        store = PersonalStore(hs, self.db)
+        await store.load_positions()
+        return store
+
+    async def test_receipts(self) -> None:
+        store = await self.store()
+        start = store.current_token(RECEIPTS)
+        for place, moves in ((2, True), (1, False), (2, False), (3, True)):
+            data = {"ts": place, "☃": None}
+            moved = await store.insert_receipt(ROOM, "m.read", ALICE, "", f"${place}", place, data)
+            self.assertEqual(moved, moves)
+        (receipt,) = await store.get_receipts_for_room(ROOM)
+        self.assertEqual((receipt.event_id, receipt.data), ("$3", {"ts": 3, "☃": None}))
+        end = store.current_token(RECEIPTS)
+        rows = await store.rows_between(RECEIPTS, start, end, 10)
+        self.assertEqual([(row.event_id, row.data) for _, row in rows], [("$3", receipt.data)])
+        since = await store.get_receipts_for_rooms_since([ROOM], start, end)
+        self.assertEqual(since, {ROOM: [receipt]})
+
+    async def test_account_data(self) -> None:
+        store = await self.store()
+        start = store.current_token(ACCOUNT_DATA)
+        for content in ({"n": 1}, {"n": 2}):
+            await store.set_account_data(ALICE, None, "x", content)
+            await store.set_account_data(ALICE, ROOM, "y", content)
+        expected = ({"x": {"n": 2}}, {ROOM: {"y": {"n": 2}}})
+        self.assertEqual(await store.get_account_data_for_user(ALICE), expected)
+        self.assertEqual(await store.get_global_account_data_by_type(ALICE, "x"), {"n": 2})
+        end = store.current_token(ACCOUNT_DATA)
+        self.assertEqual(await store.get_account_data_changes(ALICE, start, end), expected)
+        rows = await store.rows_between(ACCOUNT_DATA, start, end, 10)
+        self.assertEqual(
+            [(row.room_id, row.data_type) for _, row in rows], [(None, "x"), (ROOM, "y")]
+        )
+
+    async def test_tags(self) -> None:
+        store = await self.store()
+        start = store.current_token(TAG_ACCOUNT_DATA)
+        await store.set_tag(ALICE, ROOM, "u.x", {"order": 0.5})
+        await store.set_tag(ALICE, ROOM, "u.x", {"order": 0.25})
+        await store.set_tag(ALICE, ROOM, "u.y", {})
+        await store.remove_tag(ALICE, ROOM, "u.y")
+        self.assertEqual(await store.get_tags_for_user(ALICE), {ROOM: {"u.x": {"order": 0.25}}})
+        end = store.current_token(TAG_ACCOUNT_DATA)
+        self.assertEqual(await store.get_tag_changes(ALICE, start, end), {ROOM})
+        rows = await store.rows_between(TAG_ACCOUNT_DATA, start, end, 10)
+        self.assertEqual([row.data for _, row in rows], [{"u.x": {"order": 0.25}}])
+
+
+class PersonalDataInMemoryTests(EveryPersonalData, MemoryDatabase, TestCase):
+    pass
+
+
+class PersonalDataOnPostgresTests(EveryPersonalData, PostgresDatabase, TestCase):
+    pass
