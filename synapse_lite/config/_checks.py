@@ -13,6 +13,9 @@ from synapse_lite.config.worker import WorkerConfig
 Finding = tuple[str, str]
 """Dotted key, and what is wrong there."""
 
+_BESIDE_REPLICATION = {"replication", "health", "metrics"}
+"""What a proxy is not asked to show to everybody."""
+
 _ANY_ADDRESS = {"0.0.0.0", "::"}
 
 
@@ -57,7 +60,15 @@ def _check_tls(key: str, listener: Listener, tls: TlsConfig) -> Iterator[Finding
 
 
 def _check_replication(key: str, listener: Listener, worker: WorkerConfig) -> Iterator[Finding]:
-    if listener.carries_replication and not listener.is_loopback and not worker.replication_secret:
+    if not listener.carries_replication or worker.replication_secret:
+        return
+    if not listener.resource_names <= _BESIDE_REPLICATION:
+        yield (
+            f"{key}.resources",
+            "must not mix replication with what a reverse proxy makes public, unless "
+            "worker_replication_secret is set",
+        )
+    if not listener.is_loopback:
         yield (
             f"{key}.bind_addresses",
             "must be loopback addresses for replication unless worker_replication_secret is set",

@@ -25,6 +25,13 @@ class ReplicationTestCase(ConfigTestCase):
             self.read(REPLICATION % address)
             self.read(REPLICATION_HTTP % address)
 
+    def test_beside_public_resources_it_needs_a_secret(self) -> None:
+        """A reverse proxy on the same machine would let everybody in."""
+        mixed = "listeners: [{port: 1, resources: [{names: [client]}, {names: [replication]}]}]\n"
+        self.assert_problem(mixed, "listeners[0].resources", "worker_replication_secret")
+        self.read(mixed + "worker_replication_secret: hush\n")
+        self.read("listeners: [{port: 1, resources: [{names: [replication, health]}]}]\n")
+
     def test_with_a_secret_it_may_be_open(self) -> None:
         read = self.read(REPLICATION % "0.0.0.0" + "worker_replication_secret: hush\n")
         self.assertFalse(read.server.listeners[0].is_loopback)
