@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_lite.logging.context import bind
 from synapse_lite.storage.database import DatabasePool
+from synapse_lite.storage.engines import postgres
 from synapse_lite.storage.engines.sqlite import SqliteEngine
 from synapse_lite.storage.errors import ConflictError, DatabaseUnavailableError
 from synapse_lite.storage.transaction import Transaction
@@ -470,6 +471,20 @@ class TestPostgres(EveryDatabase, PostgresDatabase):
             if len(tries) == 1:
                 txn.query("SELECT pg_terminate_backend(pg_backend_pid())")
             txn.insert("things", id=len(tries))
+
+        await self.db.run("work", work)
+        self.assertEqual(await self.db.read("read", names), [(2, None)])
+
+    async def test_a_transaction_of_a_sleeping_process_is_ended_and_run_again(self) -> None:
+        await self.db.run("create", create_things)
+        self.patch(postgres, "IDLE_MILLISECONDS", 100)
+        tries: list[int] = []
+
+        def work(txn: Transaction) -> None:
+            tries.append(1)
+            txn.insert("things", id=len(tries))
+            if len(tries) == 1:
+                threading.Event().wait(0.5)
 
         await self.db.run("work", work)
         self.assertEqual(await self.db.read("read", names), [(2, None)])

@@ -24,6 +24,13 @@ CONNECTIONS = 5
 
 CONNECT_TIMEOUT_SECONDS = 10
 
+IDLE_MILLISECONDS = 8_000
+"""A transaction whose process does nothing for so long is ended by the server.
+
+Less than a lease lasts: a master that was stopped between its look at the lease and its commit
+cannot commit when it wakes and another one writes.
+"""
+
 PAGE_ROWS = 5000
 """Rows in one statement; keeps its text to a few megabytes."""
 
@@ -110,9 +117,9 @@ class PostgresEngine(DatabaseEngine):
             if read_only:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return None
-            setting = ""
+            setting = f"SET LOCAL idle_in_transaction_session_timeout TO {IDLE_MILLISECONDS}; "
             if relaxed or not self._synchronous:
-                setting = "SET LOCAL synchronous_commit TO off; "
+                setting += "SET LOCAL synchronous_commit TO off; "
             cursor.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; {setting}SELECT txid_current()")
             (mark,) = cursor.fetchone()
         return int(mark)
