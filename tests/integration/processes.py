@@ -116,6 +116,10 @@ class ChildProcess:
                 return int(line.split()[1])
         raise AssertionError("The kernel does not tell the proportional set size")
 
+    def queued_seconds(self) -> float:
+        """How long it was ready to run, but the processors were busy with something else."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text("ascii").split()[1]) / 1e9
+
 
 def _die_with_parent(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
     def prepare() -> None:
