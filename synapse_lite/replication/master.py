@@ -64,7 +64,16 @@ class ReplicationPublisher:
         subscriptions = self._subscriptions[stream.name]
         if not subscriptions:
             return
-        lines = lines_for(stream, token, rows)
+        try:
+            lines = lines_for(stream, token, rows)
+        except Exception:
+            # The next rows must not pass these by: workers ask for what they have missed.
+            logger.exception("Cannot send stream %s at %d", stream.name, token)
+            for subscription in tuple(subscriptions):
+                subscription.connection.close_with_error(
+                    f"Cannot send stream {stream.name}", "bad row"
+                )
+            return
         for subscription in tuple(subscriptions):
             subscription.publish(lines)
 

@@ -126,10 +126,8 @@ class WorkerConnection(ReplicationConnection):
         """Collect a row; with the last of a token, apply them all."""
         stream = self._stream(command.stream)
         INBOUND_ROWS.labels(stream.name).inc()
-        try:
+        with _closing_on_failure(stream):
             row = stream.from_wire(command.row)
-        except RowError as error:
-            raise ProtocolError(f"Bad row: {error}", "bad row") from error
         if command.token is None:
             self._batches.setdefault(stream.name, []).append(row)
             return
@@ -164,6 +162,8 @@ def _closing_on_failure(stream: Stream) -> Iterator[None]:
     """
     try:
         yield
+    except RowError as error:
+        raise ProtocolError(f"Bad row: {error}", "bad row") from error
     except Exception as error:
         logger.exception("Cannot apply stream %s", stream.name)
         raise ProtocolError(f"Cannot apply stream {stream.name}", "bad row") from error

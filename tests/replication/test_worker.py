@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from unittest import mock
 
 from synapse_lite.replication import commands
 from synapse_lite.replication.commands import CommandError, UserIp, UserSync
@@ -287,6 +288,26 @@ class RowTypeTests(ReplicationCase):
             self.advance(10, link)
         self.assertEqual(store.token_of(RECEIPTS), 0)
         store.failing = False
+        self.advance(6, link)
+        self.assertEqual(store.applied, [(1, "$event1"), (2, "$event2")])
+
+    def test_a_row_that_cannot_be_read_is_asked_for_again(self) -> None:
+        store, _, link = self.worker()
+        with self.logged(), mock.patch.object(RECEIPTS, "from_wire", side_effect=KeyError("bug")):
+            self.now(self.master.add([receipt(1)]))
+            link.flush()
+        self.now(self.master.add([receipt(2)]))
+        self.advance(6, link)
+        self.assertEqual(store.applied, [(1, "$event1"), (2, "$event2")])
+
+    def test_a_row_that_cannot_be_sent_is_asked_for(self) -> None:
+        store, _, link = self.worker()
+        broken = mock.patch(
+            "synapse_lite.replication.master.lines_for", side_effect=ValueError("bug")
+        )
+        with self.logged(), broken:
+            self.now(self.master.add([receipt(1)]))
+        self.now(self.master.add([receipt(2)]))
         self.advance(6, link)
         self.assertEqual(store.applied, [(1, "$event1"), (2, "$event2")])
 
