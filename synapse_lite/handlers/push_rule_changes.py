@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..api.errors import BadJsonError, InvalidParamError, NotFoundError
+from ..api.errors import BadJsonError, InvalidParamError, NotFoundError, UnknownError
 from ..push.base_rules import KINDS, base_rule
 from ..server import Homeserver
 from ..storage.push_rules import PushRulesStore, TooManyRulesError, UnknownRuleError, UserRule
@@ -40,7 +40,7 @@ class PushRuleChanges:
         try:
             await self._store.put_push_rule(user_id, rule, before=before, after=after)
         except UnknownRuleError as error:
-            raise NotFoundError(str(error)) from error
+            raise UnknownError("before/after rule not found", status=400) from error
         except TooManyRulesError as error:
             raise InvalidParamError(str(error)) from error
 
@@ -84,6 +84,8 @@ def _rule_of(kind: str, rule_id: str, body: JsonDict) -> UserRule:
         pattern = body.get("pattern")
         if not isinstance(pattern, str):
             raise BadJsonError("A content rule needs a pattern, which is a string")
+        if "\0" in pattern:
+            raise InvalidParamError("pattern must not hold NUL characters")
     return UserRule(kind, rule_id, conditions, _actions_of(body.get("actions")), pattern)
 
 

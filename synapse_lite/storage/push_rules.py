@@ -100,7 +100,7 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         self, user_id: str, rule: UserRule, *, before: str | None, after: str | None
     ) -> None:
         """Make a rule, or change it. It goes next to another rule, or else first; one that is
-        there keeps its place unless told otherwise.
+        there keeps its place unless told otherwise. `before` counts more than `after`.
 
         Raises UnknownRuleError if `before` or `after` is none of the user's rules of that kind,
         and TooManyRulesError.
@@ -121,24 +121,28 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         after: str | None,
     ) -> None:
         key = {"user_id": user_id, "kind": rule.kind}
-        rows = txn.select("push_rules", ("place", "rule_id"), **key)
-        old = [rule_id for _, rule_id in sorted(rows)]
-        order = _placed(old, rule.rule_id, before, after)
-        if len(order) > MAX_RULES:
+        rows = txn.select("push_rules", ("rule_id", "place"), **key)
+        places: dict[str, int] = dict(rows)
+        is_new = rule.rule_id not in places
+        if is_new and len(places) >= MAX_RULES:
             raise TooManyRulesError(f"A user may have {MAX_RULES} rules of a kind")
+        place, is_taken = _place_of(places, rule.rule_id, before, after)
+        if is_taken:
+            txn.execute(
+                "UPDATE push_rules SET place = place - 1"
+                " WHERE user_id = ? AND kind = ? AND place <= ?",
+                (user_id, rule.kind, place),
+            )
         values = {
-            "place": order.index(rule.rule_id),
+            "place": place,
             "conditions": encode_json_text(rule.conditions),
             "actions": encode_json_text(rule.actions),
             "pattern": rule.pattern,
         }
         txn.upsert("push_rules", {**key, "rule_id": rule.rule_id}, values)
-        if rule.rule_id not in old:
+        if is_new:
             # A rule begins switched on, whatever was said of one of that name before.
             txn.delete("push_rules_enabled", **key, rule_id=rule.rule_id)
-        for place, rule_id in enumerate(order):
-            if rule_id != rule.rule_id and (place >= len(old) or old[place] != rule_id):
-                txn.update("push_rules", {**key, "rule_id": rule_id}, {"place": place})
         cls._push_rules_changed_txn(txn, token, user_id)
 
     async def delete_push_rule(self, user_id: str, kind: str, rule_id: str) -> None:
@@ -217,15 +221,20 @@ class PushRulesStore(PushRulesWorkerStore, MasterStore):
         txn.changed(PUSH_RULES, token, PushRuleRow(user_id))
 
 
-def _placed(old: list[str], rule_id: str, before: str | None, after: str | None) -> list[str]:
-    """The ids of a kind in their new order."""
-    if before is None and after is None and rule_id in old:
-        return old
-    order = [other for other in old if other != rule_id]
-    place = 0
-    for neighbour, offset in ((before, 0), (after, 1)):
-        if neighbour is not None:
-            if neighbour not in order:
-                raise UnknownRuleError(f"No rule {neighbour}")
-            place = order.index(neighbour) + offset
-    return [*order[:place], rule_id, *order[place:]]
+def _place_of(
+    places: Mapping[str, int], rule_id: str, before: str | None, after: str | None
+) -> tuple[int, bool]:
+    """Where a rule goes among those of its kind, and whether it is taken.
+
+    If it is, the rule there and those above it must move up by one.
+    """
+    neighbour = after if before is None else before
+    if neighbour is None:
+        if rule_id in places:
+            return places[rule_id], False
+        return min(places.values(), default=0) - 1, False
+    if neighbour == rule_id or neighbour not in places:
+        raise UnknownRuleError(f"No rule {neighbour}")
+    if before is None:
+        return places[neighbour], True
+    return places[neighbour] - 1, True

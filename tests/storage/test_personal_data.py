@@ -1,4 +1,4 @@
-"""Receipts, account data and tags on every database."""
+"""Receipts, account data, tags and push rules on every database."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.account_data import AccountDataStore
+from synapse_lite.storage.push_rules import PushRulesStore, UserRule
 from synapse_lite.storage.receipts import ReceiptsStore
 from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.tags import TagsStore
-from synapse_lite.streams import ACCOUNT_DATA, RECEIPTS, TAG_ACCOUNT_DATA
+from synapse_lite.streams import ACCOUNT_DATA, PUSH_RULES, RECEIPTS, TAG_ACCOUNT_DATA
 from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
 
 ALICE = "@alice:test"
 ROOM = "!a:test"
 
 
-class PersonalStore(ReceiptsStore, AccountDataStore, TagsStore, MasterStore):
+class PersonalStore(ReceiptsStore, AccountDataStore, TagsStore, PushRulesStore, MasterStore):
     """The stores that are tested."""
 
 
@@ -80,6 +81,27 @@ class EveryPersonalData(DatabaseCase):
         self.assertEqual(await store.get_tag_changes(ALICE, start, end), {ROOM})
         rows = await store.rows_between(TAG_ACCOUNT_DATA, start, end, 10)
         self.assertEqual([row.data for _, row in rows], [{"u.x": {"order": 0.25}}])
+
+    async def test_push_rules(self) -> None:
+        store = await self.store()
+        start = store.current_token(PUSH_RULES)
+        for rule_id, after in (("a", None), ("b", None), ("c", "b"), ("a", "b")):
+            rule = UserRule("content", rule_id, [], ["notify", {"set_tweak": "☃"}], "p*")
+            await store.put_push_rule(ALICE, rule, before=None, after=after)
+        await store.set_push_rule_enabled(ALICE, "content", "b", enabled=False)
+        await store.set_push_rule_actions(ALICE, "content", "c", [], is_base=False)
+        await store.set_push_rule_actions(ALICE, "underride", ".m.rule.call", [], is_base=True)
+        rules = await store.get_push_rules_for_user(ALICE)
+        self.assertEqual([rule.rule_id for rule in rules.rules], ["b", "a", "c"])
+        self.assertEqual([len(rule.actions) for rule in rules.rules], [2, 2, 0])
+        self.assertEqual(rules.enabled, {("content", "b"): False})
+        self.assertEqual(rules.actions, {("underride", ".m.rule.call"): []})
+        await store.delete_push_rule(ALICE, "content", "b")
+        rules = await store.get_push_rules_for_user(ALICE)
+        self.assertEqual(([rule.rule_id for rule in rules.rules], rules.enabled), (["a", "c"], {}))
+        end = store.current_token(PUSH_RULES)
+        rows = await store.rows_between(PUSH_RULES, start, end, 10)
+        self.assertEqual([(token, row.user_id) for token, row in rows], [(end, ALICE)])
 
 
 class PersonalDataInMemoryTests(EveryPersonalData, MemoryDatabase, TestCase):

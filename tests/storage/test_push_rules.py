@@ -10,7 +10,6 @@ from synapse_lite.storage.push_rules import (
     TooManyRulesError,
     UnknownRuleError,
     UserRule,
-    _placed,
 )
 from synapse_lite.streams import PUSH_RULES
 from tests.harness.homeserver import SameAnswerCase, make_master, make_worker, now
@@ -83,9 +82,29 @@ class PushRulesStoreTestCase(SameAnswerCase, TestCase):
             self.put("one more")
 
     def test_places(self) -> None:
-        old = ["a", "b", "c"]
-        self.assertEqual(_placed(old, "x", None, None), ["x", "a", "b", "c"])
-        self.assertEqual(_placed(old, "x", "b", None), ["a", "x", "b", "c"])
-        self.assertEqual(_placed(old, "x", None, "b"), ["a", "b", "x", "c"])
-        self.assertEqual(_placed(old, "a", None, "c"), ["b", "c", "a"])
-        self.assertEqual(_placed(old, "b", None, None), old)
+        def order_after(rule_id: str, before: str | None, after: str | None) -> list[str]:
+            rule = UserRule("override", rule_id, [], ["notify"])
+            counts = self.master.db.counts
+            statements = counts.statements
+            now(self.store.put_push_rule(USER, rule, before=before, after=after))
+            self.assertLessEqual(counts.statements - statements, 5)  # however many rules there are
+            rules = self.check("get_push_rules_for_user", USER).rules
+            return [rule.rule_id for rule in rules]
+
+        for rule_id in "cba":
+            self.put(rule_id)
+        for rule_id, before, after, expected in (
+            ("x", None, None, "xabc"),
+            ("x", "c", None, "abxc"),
+            ("x", None, "a", "axbc"),
+            ("x", None, None, "axbc"),
+            ("x", "a", None, "xabc"),
+            ("x", None, "c", "abcx"),
+            ("y", "b", "c", "aybcx"),
+            ("y", None, "x", "abcxy"),
+            ("z", None, None, "zabcxy"),
+        ):
+            found = "".join(order_after(rule_id, before, after))
+            self.assertEqual(found, expected, (rule_id, before, after))
+        with self.assertRaises(UnknownRuleError):
+            order_after("a", "a", None)

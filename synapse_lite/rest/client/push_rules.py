@@ -13,6 +13,7 @@ from ...types.requester import Requester
 from ...util.json import JsonDict, JsonValue
 
 _READERS = ("client_reader",)
+_MAX_BODY_BYTES = 64 * 1024
 
 
 @endpoint("GET", CLIENT, "/pushrules", served_by=_READERS, trailing_slash=True)
@@ -50,7 +51,12 @@ class ReadPushRule(Servlet):
         return await self._rules.rule(requester.user_id, kind, rule_id)
 
 
-@endpoint("PUT DELETE", CLIENT, "/pushrules/global/{kind}/{rule_id}")
+@endpoint(
+    "PUT DELETE",
+    CLIENT,
+    "/pushrules/global/{kind}/{rule_id}",
+    max_body_bytes=_MAX_BODY_BYTES,
+)
 class WritePushRule(Servlet):
     """Make, change or remove a rule."""
 
@@ -92,7 +98,12 @@ class ReadPushRuleAttribute(Servlet):
         return {attribute: rule[attribute]}
 
 
-@endpoint("PUT", CLIENT, "/pushrules/global/{kind}/{rule_id}/{attribute}")
+@endpoint(
+    "PUT",
+    CLIENT,
+    "/pushrules/global/{kind}/{rule_id}/{attribute}",
+    max_body_bytes=_MAX_BODY_BYTES,
+)
 class WritePushRuleAttribute(Servlet):
     """Switch a rule on or off, or set what it does."""
 

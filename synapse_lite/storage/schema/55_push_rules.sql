@@ -5,7 +5,7 @@ CREATE TABLE push_rules (
     -- override, content, room, sender, underride
     kind TEXT NOT NULL,
     rule_id TEXT NOT NULL,
-    -- place within the kind: the lowest is asked first
+    -- place within the kind: the lowest is asked first; gaps and negative places are usual
     place BIGINT NOT NULL,
     -- JSON list; empty for kinds that have none
     conditions TEXT NOT NULL,

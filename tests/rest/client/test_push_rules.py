@@ -97,6 +97,7 @@ class PushRulesTestCase(TestCase):
         bad = (400, "M_INVALID_PARAM")
         wrong = (400, "M_BAD_JSON")
         missing = (404, "M_NOT_FOUND")
+        unknown = (400, "M_UNKNOWN")
         for expected, method, path, body in (
             (bad, "PUT", f"{rules}/odd/x", NOTIFY),
             (bad, "PUT", f"{rules}/override/.x", NOTIFY),
@@ -108,7 +109,9 @@ class PushRulesTestCase(TestCase):
             (wrong, "PUT", f"{rules}/override/x", {"actions": ["shout"]}),
             (wrong, "PUT", f"{rules}/override/x", {"actions": [], "conditions": [1]}),
             (wrong, "PUT", f"{rules}/override/x", {"actions": [], "conditions": {}}),
-            (missing, "PUT", f"{rules}/override/x?before=y", NOTIFY),
+            (unknown, "PUT", f"{rules}/override/x?before=y", NOTIFY),
+            (unknown, "PUT", f"{rules}/override/x?after=.m.rule.reaction", NOTIFY),
+            (bad, "PUT", f"{rules}/content/x", {"actions": [], "pattern": "a\0b"}),
             (missing, "GET", f"{rules}/override/x", None),
             (missing, "GET", f"{rules}/odd/x", None),
             (missing, "DELETE", f"{rules}/override/x", None),
