@@ -126,7 +126,7 @@ class ReceiptsHandler:
             if not isinstance(relation, dict):
                 return None
             parent = relation.get("event_id")
-            if not isinstance(parent, str):
+            if not isinstance(parent, str) or "\0" in parent:
                 return None
             if relation.get("rel_type") == "m.thread":
                 return parent

@@ -7,7 +7,7 @@ from ...api.errors import InvalidParamError
 from ...api.urls import CLIENT
 from ...handlers.receipts import UNTHREADED, ReceiptsHandler
 from ...http.endpoint import Request, Servlet, endpoint
-from ...http.parameters import optional_str
+from ...http.parameters import check_str, optional_str
 from ...server import Homeserver
 from ...types.requester import Requester
 from ...util.json import JsonDict
@@ -69,11 +69,9 @@ def _thread_id(body: JsonDict) -> str:
     if "thread_id" not in body:
         return UNTHREADED
     value = body["thread_id"]
-    if not isinstance(value, str) or not value or len(value.encode()) > _MAX_ID_BYTES:
-        raise InvalidParamError(
-            f"thread_id must be a non-empty string of at most {_MAX_ID_BYTES} bytes"
-        )
-    return value
+    if not isinstance(value, str) or not value:
+        raise InvalidParamError("thread_id must be a non-empty string")
+    return check_str(value, "thread_id", _MAX_ID_BYTES)
 
 
 SERVLETS: tuple[type[Servlet], ...] = (SendReceipt, SetReadMarkers)

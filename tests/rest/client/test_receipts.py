@@ -116,8 +116,13 @@ class ThreadTests(ReceiptsCase):
             answer = self.post("m.read", event_id, {"thread_id": thread_id})
             self.assertEqual(answer.status, status, (event_id, thread_id))
 
+    def test_relations_to_what_cannot_be_an_event(self) -> None:
+        for rel_type, parent in (("m.thread", "$\0"), ("m.reference", "$\0"), ("m.thread", 3)):
+            event_id = self.reply_in_thread(self.first, rel_type=rel_type, event_id=parent)
+            self.assertEqual(self.post("m.read", event_id, {"thread_id": "main"}).status, 200)
+
     def test_bad_thread_ids(self) -> None:
-        for thread_id in ("", 3, None, ["main"], "x" * 256):
+        for thread_id in ("", 3, None, ["main"], "x" * 256, "a\0b"):
             answer = self.post("m.read", self.first, {"thread_id": thread_id})
             self.assert_error(answer, 400, "M_INVALID_PARAM")
         answer = self.post("m.fully_read", self.first, {"thread_id": "main"})
