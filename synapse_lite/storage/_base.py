@@ -453,9 +453,10 @@ class FollowerStore(BaseStore):
     def start_at(self, stream: Stream, token: int) -> None:
         """Begin to follow a stream from a token: nothing cached here may be older.
 
-        Used at the first connection, and after falling too far behind.
+        Used at the first connection, after falling too far behind, and when the master says that
+        it has not come so far: its database was restored from a copy.
         """
-        self._positions[stream.counter.name].advance(stream.name, token)
+        self._positions[stream.counter.name].begin(stream.name, token)
         self._forget(stream, token)
         self._tell(stream, token, ())
         for listener in self._restart_listeners:

@@ -82,6 +82,10 @@ class FollowingPosition:
         self.counter = counter
         self._tokens: dict[str, int] = dict.fromkeys(streams, 0)
 
+    def begin(self, stream: str, token: int) -> None:
+        """Follow a stream from a token: an earlier one if the database was restored."""
+        self._tokens[stream] = token
+
     def advance(self, stream: str, token: int) -> None:
         """A stream has reached a token. Positions only move forward."""
         if token > self._tokens[stream]:

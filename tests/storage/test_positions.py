@@ -60,6 +60,12 @@ class FollowingPositionTestCase(TestCase):
         self.assertEqual(position.current(), 5)
         self.assertEqual(position.token_of("events"), 7)
 
+    def test_it_begins_anew_where_it_is_told(self) -> None:
+        position = FollowingPosition(COUNTER, ["events", "deltas"])
+        for stream, token in (("events", 9), ("deltas", 9), ("events", 4), ("deltas", 5)):
+            position.begin(stream, token)
+        self.assertEqual(position.current(), 4)
+
     def test_it_only_moves_forward(self) -> None:
         position = FollowingPosition(COUNTER, ["events"])
         position.advance("events", 5)
