@@ -65,6 +65,7 @@ class DurabilityTests(SynchronousTestCase):
             reader = deployment.client.register("reader")
             reader.join(room_id)
             follower = Follower(reader, room_id, reader.sync()["next_batch"])
+            self.addCleanup(follower.stop)
             senders = [Sender(user, room_id) for user in users]
             for sender in senders:
                 sender.start()
