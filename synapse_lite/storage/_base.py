@@ -104,12 +104,16 @@ class BaseStore:
         for effect in self._effects.get(stream.name, ()):
             effect(token, row)
 
-    def _forget(self, stream: Stream, token: int) -> None:
-        """Drop all caches, and what is known of a stream up to a token."""
+    def _forget(self, stream: Stream, token: int, newest: int) -> None:
+        """Drop all caches, and what is known of a stream up to a token.
+
+        `newest` is how far the streams of its counter have come. They may feed the same change
+        cache: what it has heard from another one beyond the token is dropped with the rest.
+        """
         self.caches.invalidate_all()
         if stream in self.followed:
             for name in stream.changed:
-                self._change_caches[name].reset(token)
+                self._change_caches[name].reset(newest)
         for handled, method in dict.fromkeys(declared(type(self), "resets")):
             if handled is stream:
                 getattr(self, method)(token)
@@ -192,7 +196,8 @@ class MasterStore(BaseStore):
             self._positions[name].limit = token + BLOCK
             self._told[name] = token
         for stream in STREAMS:
-            self._forget(stream, newest[stream.counter.name])
+            token = newest[stream.counter.name]
+            self._forget(stream, token, token)
 
     async def save_positions(self) -> None:
         """Give back what is reserved beyond the present positions. Run last, before stopping."""
@@ -283,7 +288,8 @@ class MasterStore(BaseStore):
             except Exception:
                 logger.exception("Cannot apply a row of %s: everything is forgotten", stream.name)
                 # Rows at greater tokens may have been applied before.
-                self._forget(stream, self._positions[stream.counter.name].newest)
+                newest = self._positions[stream.counter.name].newest
+                self._forget(stream, newest, newest)
 
     def publish_live(self, stream: Stream, rows: Sequence[Any]) -> int:
         """Apply and send rows of a live stream, which is in memory only. Returns their token."""
@@ -456,8 +462,9 @@ class FollowerStore(BaseStore):
         Used at the first connection, after falling too far behind, and when the master says that
         it has not come so far: its database was restored from a copy.
         """
-        self._positions[stream.counter.name].begin(stream.name, token)
-        self._forget(stream, token)
+        position = self._positions[stream.counter.name]
+        position.begin(stream.name, token)
+        self._forget(stream, token, position.newest())
         self._tell(stream, token, ())
         for listener in self._restart_listeners:
             listener()

@@ -95,6 +95,10 @@ class FollowingPosition:
         """How far one stream has come."""
         return self._tokens[stream]
 
+    def newest(self) -> int:
+        """How far the first of the streams has come."""
+        return max(self._tokens.values(), default=0)
+
     def current(self) -> int:
         """The position that all streams of the counter have reached."""
         return min(self._tokens.values(), default=0)

@@ -79,6 +79,19 @@ class AccountDataTests(SameAnswerCase):
             now(store.rows_between(ACCOUNT_DATA, tokens[0], self.position, 10)), rows[1:]
         )
 
+    def test_a_stream_that_starts_anew_takes_nothing_from_the_other(self) -> None:
+        store = self.worker.store
+        changes = store.change_cache("account_data_changed")
+        row = AccountDataRow(ALICE, None, "x", {})
+        for token in (100, 40):  # 40: as after the database was restored from a copy
+            store.start_at(ACCOUNT_DATA, token)
+            store.process_rows(ACCOUNT_DATA, token + 1, [row])
+            store.start_at(TAG_ACCOUNT_DATA, token)
+            self.assertTrue(changes.has_changed(ALICE, token))
+            store.process_rows(TAG_ACCOUNT_DATA, token + 1, [])
+            self.assertEqual(store.current_token(ACCOUNT_DATA), token + 1)
+            self.assertFalse(changes.has_changed(ALICE, token + 1))
+
     def test_a_change_is_readable_at_the_position_of_either_stream(self) -> None:
         self.set(None, "x", {})
         now(self.master.store.set_tag(ALICE, ROOM, "u.tag", {}))

@@ -111,13 +111,8 @@ class StreamChangeCache:
         return self._last_change.get(entity)
 
     def reset(self, earliest_known: int) -> None:
-        """Forget everything and know only what comes after a position.
-
-        Changes beyond it which are known already, from another stream that feeds this cache, are
-        forgotten too; what is known begins after them.
-        """
-        newest = self._positions[-1] if self._positions else earliest_known
+        """Forget everything and know only what comes after a position."""
         self._last_change.clear()
         self._at.clear()
         self._positions.clear()
-        self.earliest_known = max(earliest_known, newest, self.earliest_known)
+        self.earliest_known = earliest_known

@@ -88,14 +88,3 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertEqual(len(cache), 0)
         cache.entity_changed("a", 21)
         self.assertTrue(cache.has_changed("a", 20))
-
-    def test_a_reset_behind_known_changes_forgets_none_of_them(self) -> None:
-        cache: StreamChangeCache = StreamChangeCache("c", 100, 1)
-        cache.entity_changed("a", 102)
-        cache.reset(101)
-        self.assertTrue(cache.has_changed("a", 101))
-        cache.entity_changed("a", 103)
-        cache.entity_changed("b", 104)  # "a" is evicted
-        cache.reset(102)
-        self.assertTrue(cache.has_changed("a", 102))
-        self.assertFalse(cache.has_changed("a", 104))
