@@ -44,7 +44,8 @@ class MatrixError(Exception):
     def from_json(status: int, body: object) -> MatrixError:
         """The error that an answer of another process or server carries.
 
-        A body without a usable errcode gives a plain MatrixError of that status.
+        A body without a usable errcode counts as M_UNKNOWN; an errcode that has no class here gives
+        a plain MatrixError.
         """
         if not isinstance(body, dict):
             body = {}
