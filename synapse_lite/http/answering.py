@@ -52,7 +52,7 @@ class Route:
     """An endpoint as one process serves it."""
 
     endpoint: Endpoint
-    answer: Callable[..., Awaitable[JsonValue | Response]]
+    answer: Callable[..., Awaitable[JsonValue | Response | Encoded]]
     authenticate: Callable[[Request], Awaitable[Caller]] | None
     check_limit: Callable[[str], None] | None
     is_rate_limited: Callable[[Requester], bool]
@@ -126,8 +126,10 @@ def _check_limit(route: Route, request: Request, caller: Caller) -> None:
         route.check_limit(caller.user_id)
 
 
-def encode(value: JsonValue | Response) -> Encoded:
+def encode(value: JsonValue | Response | Encoded) -> Encoded:
     """What a servlet returned, ready to be sent."""
+    if isinstance(value, Encoded):
+        return value
     if not isinstance(value, Response):
         return Encoded(200, value if isinstance(value, bytes) else encode_json(value))
     body = value.body

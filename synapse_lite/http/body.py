@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import IO, Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -96,19 +97,25 @@ class _Reader(Protocol):
 async def send(
     agent: Agent, method: str, uri: bytes, headers: Headers, body: bytes | None
 ) -> IResponse:
-    """One request, and the head of its answer.
+    """One request, and the head of its answer. See `answer_to`."""
+    return await answer_to(
+        agent.request(
+            method.encode("ascii"), uri, headers, None if body is None else BytesBody(body)
+        )
+    )
+
+
+async def answer_to(sending: Awaitable[IResponse]) -> IResponse:
+    """The head of the answer to a request of an Agent.
 
     Cancelling raises CancelledError, which the Agent alone would wrap into something else.
     """
     try:
-        response: IResponse = await agent.request(
-            method.encode("ascii"), uri, headers, None if body is None else BytesBody(body)
-        )
+        return await sending
     except (ResponseFailed, RequestTransmissionFailed) as error:
         if any(reason.check(CancelledError) for reason in error.reasons):
             raise CancelledError from error
         raise
-    return response
 
 
 async def read_body(response: IResponse, max_bytes: int, sink: IO[bytes] | None = None) -> bytes:

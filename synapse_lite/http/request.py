@@ -24,8 +24,9 @@ MAX_INTEGER = 2**63 - 1
 class Request:
     """One request of a client, server or process.
 
-    `path` is undecoded and without the query string; `client_ip` comes from the proxy's header on
-    listeners that trust it. `body_file` takes the place of `body` where the endpoint asks for it.
+    `path` is undecoded and without the query string. `client_ip` comes from the proxy's header on
+    listeners that trust it, and from the process that forwarded the request. `body_file` takes the
+    place of `body` where the endpoint asks for it.
     """
 
     __slots__ = (

@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import HTTPFactory, datetimeToString
 
+from ..api.errors import UnrecognizedError
 from ..api.urls import ROOT
 from ..config.listeners import Listener
 from ..server import Homeserver
@@ -30,10 +31,11 @@ from .endpoint import (
     endpoint,
     endpoints_of,
 )
+from .forwarding import Forwarder, ForwardRoutes, HopMarks
 from .metrics import EndpointMetrics
 from .rate_limits import RateLimits
 from .resources import resource_of, with_included
-from .router import Router
+from .router import MethodNotAllowedError, Router
 from .wire import WireRequest
 
 
@@ -67,9 +69,12 @@ class Site(HTTPFactory):
         name: str,
         x_forwarded: bool = False,
         translate_error: TranslateError | None = None,
+        forward_routes: ForwardRoutes | None = None,
     ) -> None:
         super().__init__(timeout=IDLE_SECONDS, reactor=hs.reactor)
         self.router = router
+        self.hop_marks = hs.part(HopMarks)
+        self._forward_routes = forward_routes
         self.x_forwarded = x_forwarded
         self.translate_error = translate_error
         self.access_logger = logging.getLogger(f"synapse_lite.access.http.{name}")
@@ -96,7 +101,16 @@ class Site(HTTPFactory):
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """The route of a request. Raises what `Router.match` raises."""
-        return self.router.match(method, path)
+        try:
+            return self.router.match(method, path)
+        except MethodNotAllowedError:
+            raise
+        except UnrecognizedError:
+            routes = self._forward_routes
+            route = None if routes is None else routes.unknown(method, path)
+            if route is None:
+                raise
+            return route, {}
 
     def other_metrics(self, method: str) -> EndpointMetrics:
         """The metrics of requests that no endpoint answers."""
@@ -124,22 +138,28 @@ def build_site(
     kinds: Collection[str] | None = None,
     serve_metrics: bool = True,
     translate_error: TranslateError | None = None,
+    forwarder: Forwarder | None = None,
 ) -> Site:
     """The site of a listener: those endpoints of `servlets` that belong to its resources.
 
     `kinds` are the kinds of worker that this process is; it then gets only endpoints that one of
-    them may serve. The master passes None and gets all. `/health` is always there,
-    `/_synapse/metrics` if the listener names it and `serve_metrics`.
+    them may serve, and passes other requests to `forwarder` if there is one. The master passes
+    None and gets all. `/health` is always there, `/_synapse/metrics` if the listener names it and
+    `serve_metrics`.
     """
     router: Router[Route] = Router()
-    builder = _RouteBuilder(hs, listener, serve_metrics)
+    forward_routes = None
+    if forwarder is not None and listener.type == "http":
+        forward_routes = ForwardRoutes(forwarder, listener.resource_names)
+    builder = _RouteBuilder(hs, listener, serve_metrics, forward_routes)
     for servlet in servlets:
-        endpoints = [
-            declared
-            for declared in endpoints_of(servlet)
-            if kinds is None or any(kind in kinds for kind in declared.served_by)
-        ]
-        builder.mount(router, servlet, endpoints)
+        served: list[Endpoint] = []
+        others: list[Endpoint] = []
+        for declared in endpoints_of(servlet):
+            is_ours = kinds is None or any(kind in kinds for kind in declared.served_by)
+            (served if is_ours else others).append(declared)
+        builder.mount(router, servlet, served)
+        builder.mount_forwarding(router, others)
     builder.mount(router, Health, endpoints_of(Health))
     builder.mount(router, Metrics, endpoints_of(Metrics))
     return Site(
@@ -148,15 +168,23 @@ def build_site(
         name=listener.tag or str(listener.port),
         x_forwarded=listener.x_forwarded,
         translate_error=translate_error,
+        forward_routes=forward_routes,
     )
 
 
 class _RouteBuilder:
     """Makes routes of declarations for one listener."""
 
-    def __init__(self, hs: Homeserver, listener: Listener, serve_metrics: bool) -> None:
+    def __init__(
+        self,
+        hs: Homeserver,
+        listener: Listener,
+        serve_metrics: bool,
+        forward_routes: ForwardRoutes | None,
+    ) -> None:
         self._hs = hs
         self._listener = listener
+        self._forward_routes = forward_routes
         if listener.type == "metrics":
             names = frozenset({"metrics"})
         else:
@@ -170,6 +198,8 @@ class _RouteBuilder:
         instance: Servlet | None = None
         for declared in endpoints:
             paths = [path for path in declared.paths if resource_of(path) in self._names]
+            others = [path for path in declared.paths if path not in paths]
+            self._forward(router, declared, others)
             if not paths:
                 continue
             instance = instance or servlet(self._hs)
@@ -177,6 +207,15 @@ class _RouteBuilder:
                 route = self._route(declared, instance, method, resource_of(paths[0]))
                 for path in paths:
                     router.add(method, path, route, trailing_slash=declared.trailing_slash)
+
+    def mount_forwarding(self, router: Router[Route], endpoints: Iterable[Endpoint]) -> None:
+        """Add the routes of endpoints that only other processes serve."""
+        for declared in endpoints:
+            self._forward(router, declared, declared.paths)
+
+    def _forward(self, router: Router[Route], declared: Endpoint, paths: Collection[str]) -> None:
+        if self._forward_routes is not None:
+            self._forward_routes.mount(router, declared, paths, self._max_body_bytes(declared))
 
     def _route(self, declared: Endpoint, servlet: Servlet, method: str, resource: str) -> Route:
         limits = self._hs.part(RateLimits)

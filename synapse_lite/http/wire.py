@@ -27,6 +27,7 @@ from .access_log import log_access
 from .answering import Encoded, Route, TranslateError, answer, error_answer
 from .endpoint import DEFAULT_MAX_BODY_BYTES, FileBody, Request
 from .file_sender import FileSender
+from .forwarding import HOP_HEADER, HopMarks
 from .head import body_length, build_head, compressed, has_body
 from .metrics import EndpointMetrics
 
@@ -45,6 +46,7 @@ class SiteInterface(Protocol):
     translate_error: TranslateError | None
     access_logger: logging.Logger
     running: set[WireRequest]
+    hop_marks: HopMarks
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]: ...
     def other_metrics(self, method: str) -> EndpointMetrics: ...
@@ -187,6 +189,11 @@ class WireRequest(http.Request):
         return [value.decode("latin-1") for value in values] if values else []
 
     def _client_ip(self) -> str:
+        marks = self._header_values(HOP_HEADER)
+        if len(marks) == 1:
+            address = self.site.hop_marks.client_ip(marks[0], self.method, self.uri)
+            if address is not None:
+                return address
         if self.site.x_forwarded:
             values = self._header_values("X-Forwarded-For")
             first = values[0].partition(",")[0].strip() if values else ""
