@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from twisted.internet.error import CannotListenError
@@ -19,6 +19,7 @@ from ..config.listeners import Listener
 from ..http.listen import Certificates, OpenListener, close_listeners, open_listener
 from ..http.resources import with_included
 from ..http.site import build_site
+from ..replication.forwarding import MasterForwarder
 from ..replication.master import ReplicationPublisher
 from ..replication.worker import ReplicationFollower
 from ..rest import SERVLETS
@@ -28,7 +29,7 @@ from ..storage.background_updates import BackgroundUpdater
 from ..storage.database import DatabasePool
 from ..storage.declarations import check_declarations
 from ..storage.engines import create_engine
-from ..storage.heartbeats import Heart
+from ..storage.heartbeats import Heart, ProcessAddress
 from ..storage.leases import MASTER_LEASE, LeaseKeeper
 from ..storage.metrics import DatabaseCollector
 from ..storage.processes import ProcessIdentity
@@ -228,6 +229,7 @@ class Runner:
             SERVLETS,
             kinds=None if is_master else self.process.kinds,
             serve_metrics=self.config.metrics.enable_metrics or not is_master,
+            forwarder=None if is_master else self.hs.part(MasterForwarder),
         )
 
     async def _start_heart(self) -> None:
@@ -237,7 +239,7 @@ class Runner:
             self.identity,
             kind=self.process.name,
             version=__version__,
-            addresses=[_address(listener) for listener in self._listeners()],
+            addresses=addresses_of_listeners(self._listeners()),
             lag=self._lag,
         )
         await heart.start()
@@ -254,8 +256,19 @@ class Runner:
             await part.start()
 
 
-def _address(listener: Listener) -> str:
-    scheme = "https" if listener.tls else "http"
+def addresses_of_listeners(listeners: Iterable[Listener]) -> list[ProcessAddress]:
+    """What other processes are told of the listeners."""
+    return [
+        ProcessAddress(
+            f"{_scheme(listener)}://{f'[{bound}]' if ':' in bound else bound}:{listener.port}",
+            with_included(listener.resource_names),
+        )
+        for listener in listeners
+        for bound in listener.bind_addresses
+    ]
+
+
+def _scheme(listener: Listener) -> str:
     if listener.type == "replication":
-        scheme = "replication"
-    return f"{scheme}://{listener.bind_addresses[0]}:{listener.port}"
+        return "replication"
+    return "https" if listener.tls else "http"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from ..util.clock import Clock, Repeating
-from ..util.json import JsonDict, decode_stored_json, encode_json_text
+from ..util.json import JsonDict, JsonValue, decode_stored_json, encode_json_text
 from .database import DatabasePool
 from .engines import Row
 from .processes import ProcessIdentity
@@ -38,6 +38,25 @@ _COLUMNS = (
 
 
 @attrs.frozen
+class ProcessAddress:
+    """A port of a process: `scheme://address:port` as it is bound, and the resources there."""
+
+    uri: str
+    resources: frozenset[str] = frozenset()
+
+    def to_json(self) -> JsonDict:
+        """The form in the row."""
+        return {"uri": self.uri, "resources": sorted(self.resources)}
+
+    @staticmethod
+    def from_json(value: JsonValue) -> ProcessAddress:
+        """Read it. Rows of older versions have only the URI."""
+        if isinstance(value, dict):
+            return ProcessAddress(value["uri"], frozenset(value["resources"]))
+        return ProcessAddress(str(value))
+
+
+@attrs.frozen
 class ProcessHeartbeat:
     """What a process has last said. `lag` maps a stream to `{"rows": n, "ms": n}`."""
 
@@ -48,7 +67,7 @@ class ProcessHeartbeat:
     version: str
     started_ts: int
     last_seen_ts: int
-    addresses: tuple[str, ...]
+    addresses: tuple[ProcessAddress, ...]
     lag: JsonDict
 
     def is_alive(self, now_ms: int) -> bool:
@@ -59,7 +78,7 @@ class ProcessHeartbeat:
 class Heart:
     """Writes this process's row every ten seconds while it runs, and takes it away at the end.
 
-    `addresses` are base URLs at which other processes reach this one; `lag` is asked each time.
+    `addresses` are where other processes reach this one; `lag` is asked each time.
     """
 
     def __init__(
@@ -70,7 +89,7 @@ class Heart:
         *,
         kind: str,
         version: str,
-        addresses: Sequence[str],
+        addresses: Sequence[ProcessAddress],
         lag: Callable[[], JsonDict],
     ) -> None:
         self._db = db
@@ -78,7 +97,7 @@ class Heart:
         self._identity = identity
         self._kind = kind
         self._version = version
-        self._addresses = list(addresses)
+        self._addresses = [address.to_json() for address in addresses]
         self._lag = lag
         self._started_ts = clock.time_ms()
         self._beating: Repeating | None = None
@@ -135,5 +154,6 @@ async def get_heartbeats(db: DatabasePool) -> list[ProcessHeartbeat]:
 
 def _heartbeat_of(row: Row) -> ProcessHeartbeat:
     *plain, addresses, lag = row
-    values = (*plain, tuple(decode_stored_json(addresses)), decode_stored_json(lag))
+    found = tuple(map(ProcessAddress.from_json, decode_stored_json(addresses)))
+    values = (*plain, found, decode_stored_json(lag))
     return ProcessHeartbeat(*values)

@@ -11,12 +11,12 @@ from twisted.trial import unittest
 from synapse_lite.app._files import StartError
 from synapse_lite.app._main import log_destination
 from synapse_lite.app._process import Duty, Process
-from synapse_lite.app._run import Runner
+from synapse_lite.app._run import Runner, addresses_of_listeners
 from synapse_lite.app.table import MASTER, WORKERS
 from synapse_lite.config import Config, config_from_dict
 from synapse_lite.http.endpoint import Servlet
 from synapse_lite.server import Homeserver
-from synapse_lite.storage.heartbeats import get_heartbeats
+from synapse_lite.storage.heartbeats import ProcessAddress, get_heartbeats
 from synapse_lite.storage.leases import LeaseHeldError
 
 LISTENER = {"port": 8008, "bind_addresses": ["127.0.0.1"], "resources": [{"names": ["client"]}]}
@@ -118,6 +118,30 @@ class RunnerTestCase(unittest.TestCase):
         )
         with self.assertRaises(StartError):
             await runner.start()
+
+
+class AddressesTestCase(unittest.TestCase):
+    """What other processes learn of the ports of one."""
+
+    def test_each_bound_address_with_what_is_there(self) -> None:
+        config = config_from_dict(
+            {
+                "server_name": "test",
+                "listeners": [
+                    {"port": 8008, "resources": [{"names": ["client"]}]},
+                    {"port": 9092, "type": "replication", "bind_addresses": ["127.0.0.1"]},
+                ],
+            }
+        )
+        client = frozenset({"client", "admin", "media"})
+        self.assertEqual(
+            addresses_of_listeners(config.server.listeners),
+            [
+                ProcessAddress("http://127.0.0.1:8008", client),
+                ProcessAddress("http://[::1]:8008", client),
+                ProcessAddress("replication://127.0.0.1:9092"),
+            ],
+        )
 
 
 class LogDestinationTestCase(unittest.TestCase):

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from synapse_lite.storage.heartbeats import FORGET_MS, Heart, get_heartbeats
+from synapse_lite.storage.heartbeats import (
+    FORGET_MS,
+    Heart,
+    ProcessAddress,
+    get_heartbeats,
+)
 from synapse_lite.storage.processes import ProcessIdentity
 from tests.harness.databases import MemoryDatabase, PostgresDatabase
+
+ADDRESS = ProcessAddress("http://127.0.0.1:8083", frozenset({"client", "media"}))
 
 
 class TestHeartbeats(MemoryDatabase):
@@ -19,7 +26,7 @@ class TestHeartbeats(MemoryDatabase):
             ProcessIdentity.of_this_process(name),
             kind="client_reader",
             version="1.2",
-            addresses=["http://127.0.0.1:8083"],
+            addresses=[ADDRESS],
             lag=lag,
         )
 
@@ -31,7 +38,7 @@ class TestHeartbeats(MemoryDatabase):
         self.assertEqual(
             (first.name, first.kind, first.version), ("reader1", "client_reader", "1.2")
         )
-        self.assertEqual(first.addresses, ("http://127.0.0.1:8083",))
+        self.assertEqual(first.addresses, (ADDRESS,))
         self.assertEqual((first.started_ts, first.last_seen_ts), (1_000_000, 1_000_000))
         lag["events"] = {"rows": 3, "ms": 250}
         self.reactor.advance(10)
@@ -58,6 +65,19 @@ class TestHeartbeats(MemoryDatabase):
         self.reactor.advance(FORGET_MS / 1000 + 1)
         self.await_now(self.heart("new").start())
         self.assertEqual([row.name for row in self.await_now(get_heartbeats(self.db))], ["new"])
+
+    def test_rows_of_older_versions_can_be_read(self) -> None:
+        self.await_now(self.heart("old").beat())
+        self.await_now(
+            self.db.run(
+                "make_old",
+                lambda txn: txn.update(
+                    "process_heartbeats", {"name": "old"}, {"addresses": '["http://[::1]:8083"]'}
+                ),
+            )
+        )
+        (row,) = self.await_now(get_heartbeats(self.db))
+        self.assertEqual(row.addresses, (ProcessAddress("http://[::1]:8083"),))
 
 
 class TestHeartbeatsPostgres(PostgresDatabase):
