@@ -35,7 +35,7 @@ class ReceiptsHandler:
         self._events = hs.part(EventsWorkerStore)
         self._memberships = hs.part(MembershipsWorkerStore)
         self._clock = hs.clock
-        self._markers = Linearizer("read_markers", clock=hs.clock)
+        self._moves = Linearizer("receipts", clock=hs.clock)
 
     async def receipt(
         self,
@@ -71,32 +71,31 @@ class ReceiptsHandler:
             await self._move(user_id, event, kind, UNTHREADED)
 
     async def _move(self, user_id: str, event: Event, kind: str, thread_id: str) -> None:
-        if kind == ReceiptTypes.FULLY_READ:
-            await self._move_marker(user_id, event)
-            return
-        await self._receipts.insert_receipt(
-            event.room_id,
-            kind,
-            user_id,
-            thread_id,
-            event.event_id,
-            _place(event),
-            {"ts": self._clock.time_ms()},
-        )
+        # One after the other: the row of the receipt that goes further has the greater position.
+        async with self._moves.queue((user_id, event.room_id)):
+            if kind == ReceiptTypes.FULLY_READ:
+                await self._move_marker(user_id, event)
+                return
+            await self._receipts.insert_receipt(
+                event.room_id,
+                kind,
+                user_id,
+                thread_id,
+                event.event_id,
+                _place(event),
+                {"ts": self._clock.time_ms()},
+            )
 
     async def _move_marker(self, user_id: str, event: Event) -> None:
         """Keep the marker as account data of the room, unless it stands there or further on."""
         kind = AccountDataTypes.FULLY_READ
-        async with self._markers.queue((user_id, event.room_id)):
-            old = await self._account_data.get_room_account_data_by_type(
-                user_id, event.room_id, kind
-            )
-            if old is not None:
-                marked = await self._events.get_event(old["event_id"], allow_none=True)
-                if marked is not None and _place(marked) >= _place(event):
-                    return
-            content = {"event_id": event.event_id}
-            await self._account_data.set_account_data(user_id, event.room_id, kind, content)
+        old = await self._account_data.get_room_account_data_by_type(user_id, event.room_id, kind)
+        if old is not None:
+            marked = await self._events.get_event(old["event_id"], allow_none=True)
+            if marked is not None and _place(marked) >= _place(event):
+                return
+        content = {"event_id": event.event_id}
+        await self._account_data.set_account_data(user_id, event.room_id, kind, content)
 
     async def _check_joined(self, user_id: str, room_id: str) -> None:
         membership, _ = await self._memberships.get_membership(user_id, room_id)

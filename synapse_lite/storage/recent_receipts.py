@@ -35,9 +35,10 @@ class RecentReceiptsWorkerStore(ReceiptsWorkerStore):
         self._recent_floor = token
 
     def _recent_receipt_applied(self, token: int, row: ReceiptRow) -> None:
-        if token <= self._recent_floor:
-            return
         key = (row.room_id, row.receipt_type, row.user_id, row.thread_id)
+        # In the master, what was committed by two database threads may come in the other order.
+        if token <= max(self._recent_floor, self._recent_order.get(key, 0)):
+            return
         self._recent_order[key] = token
         self._recent_order.move_to_end(key)
         self._recent_receipts.setdefault(row.room_id, {})[key] = Receipt(

@@ -8,7 +8,7 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.app.table import SYNCHROTRON
 from synapse_lite.storage import recent_receipts
-from synapse_lite.streams import RECEIPTS
+from synapse_lite.streams import RECEIPTS, ReceiptRow
 from tests.harness.homeserver import SameAnswerCase, make_master, make_worker, now
 
 ROOMS = ["!a:test", "!b:test", "!c:test"]
@@ -68,3 +68,18 @@ class RecentReceiptsTests(SameAnswerCase, TestCase):
         self.read("!a:test", "@u:test", 1)
         self.worker.store.start_at(RECEIPTS, self.position)
         self.assertEqual(list(self.new(low, self.position)), ["!a:test"])
+
+    def test_a_row_that_comes_after_a_newer_one_is_passed_over(self) -> None:
+        store = self.master.store
+        low = self.position
+
+        def apply(token: int, event_id: str) -> None:
+            row = ReceiptRow("!a:test", "m.read", "@u:test", event_id, {"ts": 1}, "")
+            store.apply(RECEIPTS, token, row)
+
+        apply(low + 2, "$newer")
+        apply(low + 1, "$older")
+        found = now(store.get_new_receipts(["!a:test"], low, low + 2))
+        self.assertEqual(
+            [(r.event_id, r.stream_id) for r in found["!a:test"]], [("$newer", low + 2)]
+        )
