@@ -82,18 +82,17 @@ class AccessTokensStore(AccessTokensWorkerStore, MasterStore):
         expires_ts: int | None = None,
     ) -> int:
         token_id = secrets.randbits(_ID_BITS)
-        token_hash = hash_token(token)
         txn.insert(
             "access_tokens",
             token_id=token_id,
-            token_hash=token_hash,
+            token_hash=hash_token(token),
             user_id=user_id,
             device_id=device_id,
             created_ts=self.clock.time_ms(),
             expires_ts=expires_ts,
         )
-        stored = AccessToken(token_id, user_id, device_id, expires_ts)
-        txn.call_after(self.get_access_token.prefill, (token_hash,), stored)
+        # Not put into the cache: of two database threads, the one that has deleted the token
+        # already may be the first to have its effects done.
         return token_id
 
     async def delete_access_token(self, token_id: int) -> None:

@@ -62,7 +62,7 @@ class AuthenticationTests(TestCase):
     def test_unknown_tokens_are_not_kept(self) -> None:
         for _ in range(2):
             self.assertEqual(self.whoami(make_access_token()), "M_UNKNOWN_TOKEN")
-        self.assertEqual(len(self.master.store.get_access_token), 1)
+        self.assertEqual(len(self.master.store.get_access_token), 0)
 
     def test_missing_and_odd_tokens(self) -> None:
         self.assertEqual(self.whoami(None), "M_MISSING_TOKEN")
