@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from ..handlers.auth import AccountAuthenticator
-from ..handlers.client_ips import ClientIps, WorkerClientIps
-from ..http.authenticator import Authenticator
-from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
 from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
@@ -22,6 +18,7 @@ from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
 from ._process import Process
+from ._worker import BINDINGS, RESOURCES
 
 
 class ClientReaderStore(
@@ -47,12 +44,8 @@ CLIENT_READER = Process(
     name="client_reader",
     purpose="Answers what clients only read: state, history, profiles, lists of rooms.",
     store=ClientReaderStore,
-    resources=("client", "metrics", "health"),
-    bindings={
-        EventSink: MasterEventSink,
-        Authenticator: AccountAuthenticator,
-        ClientIps: WorkerClientIps,
-    },
+    resources=RESOURCES,
+    bindings=BINDINGS,
 )
 
 if __name__ == "__main__":

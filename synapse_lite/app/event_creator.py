@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from ..handlers.auth import AccountAuthenticator
-from ..handlers.client_ips import ClientIps, WorkerClientIps
-from ..http.authenticator import Authenticator
-from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.aliases import AliasesWorkerStore
@@ -18,6 +14,7 @@ from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ._main import main
 from ._process import Process
+from ._worker import BINDINGS, RESOURCES
 
 
 class EventCreatorStore(
@@ -39,12 +36,8 @@ EVENT_CREATOR = Process(
     name="event_creator",
     purpose="Creates events for clients; the master persists them.",
     store=EventCreatorStore,
-    resources=("client", "metrics", "health"),
-    bindings={
-        EventSink: MasterEventSink,
-        Authenticator: AccountAuthenticator,
-        ClientIps: WorkerClientIps,
-    },
+    resources=RESOURCES,
+    bindings=BINDINGS,
 )
 
 if __name__ == "__main__":

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from ..handlers.auth import AccountAuthenticator
-from ..handlers.client_ips import ClientIps, WorkerClientIps
-from ..http.authenticator import Authenticator
-from ..replication.send_event import EventSink, MasterEventSink
 from ..storage._base import FollowerStore
 from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
@@ -20,6 +16,7 @@ from ..storage.timeline import TimelineWorkerStore
 from ..storage.typing import TypingWorkerStore
 from ._main import main
 from ._process import Process
+from ._worker import BINDINGS, RESOURCES
 
 
 class SynchrotronStore(
@@ -43,13 +40,9 @@ SYNCHROTRON = Process(
     name="synchrotron",
     purpose="Answers /sync.",
     store=SynchrotronStore,
-    resources=("client", "metrics", "health"),
+    resources=RESOURCES,
     sticky=True,
-    bindings={
-        EventSink: MasterEventSink,
-        Authenticator: AccountAuthenticator,
-        ClientIps: WorkerClientIps,
-    },
+    bindings=BINDINGS,
 )
 
 if __name__ == "__main__":
