@@ -138,6 +138,7 @@ class Runner:
         self._undo.append(("lease", lease.release))
         await lease.acquire()
         self.db.fence = lease.fence
+        self.db.on_commit_unknown = self._commit_is_unknown
         # Workers that wait for the database read the key as soon as that is there.
         load_signing_key(self.config, create=True)
         await prepare_database(self.db)
@@ -145,9 +146,11 @@ class Runner:
 
     def _lease_was_lost(self) -> None:
         """Another process is the master now: nothing here may go on."""
-        logger.critical("The lease of the master was lost; this process ends at once")
-        logging.shutdown()
-        os._exit(1)
+        _end_at_once("The lease of the master was lost")
+
+    def _commit_is_unknown(self) -> None:
+        """Caches may not fit the database, and with them what workers are told."""
+        _end_at_once("Whether a transaction was committed cannot be found out")
 
     async def _build(self) -> None:
         self.hs = Homeserver(
@@ -254,6 +257,12 @@ class Runner:
             self._duty_parts.append(part)
             self._undo.append((f"duty {duty.name}", part.stop))
             await part.start()
+
+
+def _end_at_once(reason: str) -> None:
+    logger.critical("%s; this process ends at once", reason)
+    logging.shutdown()
+    os._exit(1)
 
 
 def addresses_of_listeners(listeners: Iterable[Listener]) -> list[ProcessAddress]:

@@ -15,8 +15,8 @@ from .transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-_OUTCOME_CHECKS = 120
-"""So often a server that is restarting is asked; nothing could be written meanwhile anyway."""
+_OUTCOME_SECONDS = 120.0
+"""So long a server that is restarting is asked; nothing could be written meanwhile anyway."""
 
 _OUTCOME_PAUSE_SECONDS = 1.0
 
@@ -95,7 +95,8 @@ class Attempt:
 
         Running the transaction again without knowing could apply it twice.
         """
-        for _ in range(_OUTCOME_CHECKS):
+        deadline = time.monotonic() + _OUTCOME_SECONDS
+        while True:
             try:
                 outcome = session.engine.outcome_of(session.connection(), mark)
             except session.engine.driver_error:
@@ -104,8 +105,9 @@ class Attempt:
                 outcome = None
             if outcome is not None:
                 return outcome
+            if time.monotonic() >= deadline:
+                raise CommitUnknownError(f"Whether {self.name} was committed is not known")
             time.sleep(_OUTCOME_PAUSE_SECONDS)
-        raise CommitUnknownError(f"Whether {self.name} was committed is not known")
 
     def _failed(self, session: Session, error: BaseException) -> None:
         engine = session.engine

@@ -23,7 +23,7 @@ from ..util.clock import Clock
 from ._attempt import Attempt
 from ._sessions import Executor, ImmediateExecutor, ReactorThreads, Session, ThreadExecutor
 from .engines._base import DatabaseEngine
-from .errors import DatabaseUnavailableError
+from .errors import CommitUnknownError, DatabaseUnavailableError
 from .transaction import CacheKey, Change, Transaction
 
 P = ParamSpec("P")
@@ -106,6 +106,11 @@ class DatabasePool:
         """Called in the database thread, before the commit, with what became stale."""
         self.fence: Callable[[Transaction], None] | None = None
         """Called in the database thread before each read-write commit; raises to forbid it."""
+        self.on_commit_unknown: Callable[[], None] | None = None
+        """Called in the reactor thread when nobody can say whether a transaction was committed.
+
+        What is in memory may not fit what is stored then. Comes before the caller goes on.
+        """
         self._reactor = reactor
         self._clock = clock
         self._recorder: list[str] | None = None
@@ -123,6 +128,7 @@ class DatabasePool:
         pool.counts = Counts()
         pool.timings = defaultdict(Timing)
         pool.on_committed = pool.write_invalidations = pool.fence = None
+        pool.on_commit_unknown = None
         pool._recorder = None
         pool._shared = True
         return pool
@@ -230,6 +236,8 @@ class DatabasePool:
         """In the reactor thread: count, apply the effects of a commit, wake the caller."""
         self._account(attempt, context)
         try:
+            if isinstance(attempt.error, CommitUnknownError) and self.on_commit_unknown is not None:
+                self.on_commit_unknown()
             if attempt.transaction is not None:
                 self._apply_effects(attempt.transaction, committed=attempt.error is None)
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -76,6 +77,18 @@ class RunnerTestCase(unittest.TestCase):
         second = self._runner()
         with self.assertRaises(LeaseHeldError):
             await second.start()
+
+    async def test_a_commit_of_which_nothing_is_known_ends_the_master(self) -> None:
+        runner = self._runner()
+        await runner.start()
+        ends: list[int] = []
+        self.patch(os, "_exit", ends.append)
+        self.patch(logging, "shutdown", lambda: None)
+        hook = runner.db.on_commit_unknown
+        assert hook is not None
+        with self.assertLogs("synapse_lite.app._run", "CRITICAL"):
+            hook()
+        self.assertEqual(ends, [1])
 
     async def test_duties_start_and_stop_once(self) -> None:
         runner = self._runner(self._with_duty("noted"))

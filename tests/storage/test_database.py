@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextvars
+import sqlite3
 import threading
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_lite.logging.context import bind
+from synapse_lite.storage import _attempt
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.engines import postgres
 from synapse_lite.storage.engines.sqlite import SqliteEngine
-from synapse_lite.storage.errors import ConflictError, DatabaseUnavailableError
+from synapse_lite.storage.errors import (
+    CommitUnknownError,
+    ConflictError,
+    DatabaseUnavailableError,
+)
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import RECEIPTS
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
@@ -522,3 +528,59 @@ class TestPostgres(EveryDatabase, PostgresDatabase):
         tries = await self._lose_answer_of_commit(committed=False)
         self.assertEqual(len(tries), 2)
         self.assertEqual(await self.db.read("read", names), [(1, None)])
+
+
+class LostAnswers(SqliteEngine):
+    """A server that goes away in the middle of each commit."""
+
+    outcome: bool | None = None
+    asked = 0
+
+    def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
+        super().begin(connection, read_only=read_only, relaxed=relaxed)
+        return 1
+
+    def commit(self, connection: Any) -> None:
+        super().commit(connection)
+        raise sqlite3.OperationalError("gone")
+
+    def is_broken(self, connection: Any, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError)
+
+    def outcome_of(self, connection: Any, mark: int) -> bool | None:
+        self.asked += 1
+        return self.outcome
+
+
+class TestCommitUnknown(MemoryDatabase):
+    """The answer to a commit was lost."""
+
+    core_schema = False
+    engine: LostAnswers
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(_attempt, "_OUTCOME_SECONDS", 0.005)
+        self.patch(_attempt, "_OUTCOME_PAUSE_SECONDS", 0.001)
+        self.calls: list[str] = []
+        self.db.on_commit_unknown = lambda: self.calls.append("unknown")
+
+    def make_engine(self) -> LostAnswers:
+        return LostAnswers({"database": ":memory:"})
+
+    def run_one(self) -> Deferred[Any]:
+        running = Deferred.fromCoroutine(
+            self.db.run("work", lambda txn: txn.call_after(self.calls.append, "effect"))
+        )
+        running.addBoth(lambda result: (self.calls.append("caller"), result)[1])
+        return running
+
+    def test_an_outcome_that_stays_unknown_is_told_before_the_caller_goes_on(self) -> None:
+        self.failureResultOf(self.run_one(), CommitUnknownError)
+        self.assertGreater(self.engine.asked, 1)
+        self.assertEqual(self.calls, ["unknown", "caller"])
+
+    def test_a_commit_that_is_found_has_its_effects(self) -> None:
+        self.engine.outcome = True
+        self.successResultOf(self.run_one())
+        self.assertEqual(self.calls, ["effect", "caller"])
