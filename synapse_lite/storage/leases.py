@@ -84,7 +84,7 @@ class LeaseKeeper:
         self._identity = identity
         self._on_lost = on_lost
         self._duration = duration
-        self._renewed_at = 0.0
+        self._renewed_at = -math.inf
         self._renewing: Repeating | None = None
 
     @property
@@ -131,7 +131,7 @@ class LeaseKeeper:
         Costs nothing while renewals are on time. A process that was stopped for longer than its
         lease looks at the row before it writes. Raises LeaseLostError.
         """
-        if self._clock.time() - self._renewed_at < self._duration:
+        if self._clock.monotonic() - self._renewed_at < self._duration:
             return
         row = txn.query_one(
             f"SELECT fencing FROM leases WHERE name = ?{txn.engine.row_lock()}", (self.name,)
@@ -144,7 +144,7 @@ class LeaseKeeper:
         fencing = self.fencing
         if fencing is None:
             return
-        began = self._clock.time()
+        began = self._clock.monotonic()
         try:
             renewed = await self._db.run_relaxed("renew_lease", self._renew_txn, fencing)
         except LeaseLostError:  # the fence stands before this write, too
@@ -185,7 +185,7 @@ class LeaseKeeper:
 
         Returns None if it is ours now, otherwise its row.
         """
-        began = self._clock.time()
+        began = self._clock.monotonic()
         try:
             found = await self._db.run("acquire_lease", self._acquire_txn, expired)
         except ConflictError:  # another process was first to make the row

@@ -7,14 +7,19 @@ Everything goes through the reactor that the clock is made of, so that tests run
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any
 
+from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from .background import name_of, run_logged
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Unlike Linux's monotonic clock, this one counts the time in which the machine was suspended."""
 
 
 class Clock:
@@ -22,6 +27,15 @@ class Clock:
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
+        self._monotonic = _since_boot if isinstance(reactor, ReactorBase) else reactor.seconds
+
+    def monotonic(self) -> float:
+        """Seconds since some moment: for how long ago something was.
+
+        Nobody sets this clock; it goes on while the machine sleeps, where the system can tell.
+        May be asked in any thread.
+        """
+        return self._monotonic()
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -56,6 +70,10 @@ class Clock:
         done: Deferred[None] = Deferred(lambda _: timer.cancel())
         timer = self._reactor.callLater(seconds, done.callback, None)
         await done
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(_BOOT_CLOCK)
 
 
 def _start_logged(name: str, fn: Callable[..., Any], *args: Any) -> Deferred[Any]:

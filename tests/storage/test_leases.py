@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -143,6 +144,15 @@ class TestFence(LeaseCase):
         self.successResultOf(self.write())
         self.assertEqual(self.db.counts.statements - before, 1)
 
+    def test_a_wall_clock_that_was_set_back_does_not_hide_how_late_it_is(self) -> None:
+        wall = iter([100.0])
+        self.patch(self.clock, "time", lambda: next(wall, 50.0))
+        self.await_now(self.sleeper.renew())
+        self.reactor.advance(100)
+        before = self.db.counts.statements
+        self.successResultOf(self.write())
+        self.assertEqual(self.db.counts.statements - before, 2)
+
     def test_a_late_holder_that_still_has_the_lease_may_write(self) -> None:
         self.reactor.advance(100)
         self.successResultOf(self.write())
@@ -200,7 +210,7 @@ class EveryLease(DatabaseCase):
         with self.assertRaises(LeaseHeldError):
             await other.acquire()
         await keeper.renew()
-        keeper._renewed_at = 0.0
+        keeper._renewed_at = -math.inf
         await self.db.run("fence", keeper.fence)
         await keeper.release()
         with self.assertRaises(LeaseLostError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock as FakeReactor
 from twisted.trial.unittest import TestCase
@@ -24,6 +26,17 @@ class ClockTestCase(TestCase):
         self.reactor.advance(12.3456)
         self.assertEqual(self.clock.time(), 12.3456)
         self.assertEqual(self.clock.time_ms(), 12345)
+
+    def test_how_long_ago_is_that_of_a_fake_reactor(self) -> None:
+        self.reactor.advance(7.5)
+        self.assertEqual(self.clock.monotonic(), 7.5)
+
+    def test_how_long_ago_is_not_asked_of_the_wall_clock(self) -> None:
+        clock = Clock(reactor)  # type: ignore[arg-type]  # the module stands for the reactor
+        before = clock.monotonic()
+        self.patch(time, "time", lambda: 0.0)
+        self.patch(reactor, "seconds", lambda: 0.0)
+        self.assertTrue(before <= clock.monotonic() < before + 60)
 
     def test_later_calls_once_with_its_arguments(self) -> None:
         self.clock.later(5, self.calls.append, "a")
