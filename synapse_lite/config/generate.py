@@ -206,6 +206,11 @@ handlers:
     formatter: precise
     level: WARNING
 
+loggers:
+  # At INFO it tells of each connection and port that it opens.
+  twisted:
+    level: WARNING
+
 root:
   level: INFO
   handlers: [file, console]

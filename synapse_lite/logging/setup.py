@@ -124,6 +124,8 @@ def _configure_default(log_file: str | None, level: str) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
+    # At INFO it tells of each connection and port that it opens; we log what matters of that.
+    logging.getLogger("twisted").setLevel(logging.WARNING)
 
 
 def _make_folder(file: str) -> None:

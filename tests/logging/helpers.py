@@ -13,11 +13,13 @@ from twisted.trial import unittest
 
 
 class LoggingTestCase(unittest.TestCase):
-    """Puts the root logger's handlers and level back, and closes what the test opened."""
+    """Puts the root logger's handlers and the levels back, and closes what the test opened."""
 
     def setUp(self) -> None:
         root = logging.getLogger()
         handlers, level = list(root.handlers), root.level
+        of_twisted = logging.getLogger("twisted")
+        self.addCleanup(of_twisted.setLevel, of_twisted.level)
         root.handlers = []
 
         def restore() -> None:

@@ -98,6 +98,23 @@ class SetupTestCase(LoggingTestCase):
         Logger(namespace="x", observer=self.publisher).error("From {whom}", whom="Twisted")
         self.assertIn("ERROR - From Twisted", self.read("logs/server.log"))
 
+    def check_twisteds_lines(self) -> None:
+        log = Logger(namespace="x", observer=self.publisher)
+        log.info("Starting factory")
+        log.warn("Be warned")
+        lines = self.read("logs/w.log")
+        self.assertIn("Be warned", lines)
+        self.assertNotIn("Starting factory", lines)
+
+    def test_of_twisteds_lines_only_warnings_by_default(self) -> None:
+        path = os.path.join(self.folder, "logs", "w.log")
+        setup_logging(None, "reader1", log_file=path, beginner=self.beginner)
+        self.check_twisteds_lines()
+
+    def test_of_twisteds_lines_only_warnings_as_generated(self) -> None:
+        self.setup_from(generate_log_config("logs/w.log"))
+        self.check_twisteds_lines()
+
     def test_what_is_printed_comes_along_when_asked(self) -> None:
         path = self.write("log.yaml", CONFIG.replace("HANDLER", "logging.FileHandler"))
         before = self.stdio.stdout
