@@ -233,13 +233,16 @@ def _referenced_ids(references: JsonValue, room_version: RoomVersion) -> tuple[s
 
 
 def _membership_of(event_type: str, content: JsonDict) -> str | None:
-    membership = content.get("membership") if event_type == EventTypes.MEMBER else None
-    return membership if isinstance(membership, str) else None
+    return _plain_text(content.get("membership")) if event_type == EventTypes.MEMBER else None
 
 
 def _redacts_of(pdu: JsonDict, room_version: RoomVersion) -> str | None:
     if pdu["type"] != EventTypes.REDACTION:
         return None
     holder = pdu["content"] if room_version.redacts_in_content else pdu
-    redacts = holder.get("redacts")
-    return redacts if isinstance(redacts, str) else None
+    return _plain_text(holder.get("redacts"))
+
+
+def _plain_text(value: JsonValue) -> str | None:
+    """A string that can be looked up; databases do not take null characters."""
+    return value if isinstance(value, str) and "\0" not in value else None

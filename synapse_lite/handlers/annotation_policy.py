@@ -37,6 +37,6 @@ def _annotation_in(content: JsonDict) -> tuple[str, str] | None:
     if not isinstance(relation, dict) or relation.get("rel_type") != "m.annotation":
         return None
     event_id, key = relation.get("event_id"), relation.get("key")
-    if not isinstance(event_id, str) or not isinstance(key, str):
+    if not isinstance(event_id, str) or not isinstance(key, str) or "\0" in event_id:
         return None
     return event_id, key

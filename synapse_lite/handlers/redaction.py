@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..api.constants import EventTypes
-from ..api.errors import BadJsonError, MissingParamError
+from ..api.constants import MAX_ID_LENGTH, EventTypes
 from ..events.auth import PowerLevels
+from ..http.parameters import require_str
 from ..server import Homeserver
 from ..storage.current_state import CurrentStateWorkerStore
 from ..types.requester import Requester
@@ -59,15 +59,10 @@ class RedactionHandler:
         origin_server_ts: int | None = None,
     ) -> str:
         """`redact` where the content names the event, as PUT /rooms/{roomId}/send takes it."""
-        if "redacts" not in content:
-            raise MissingParamError("'redacts' must name the event to redact")
-        event_id = content["redacts"]
-        if not isinstance(event_id, str):
-            raise BadJsonError("'redacts' must be a string")
         return await self.redact(
             requester,
             room_id,
-            event_id,
+            require_str(content, "redacts", MAX_ID_LENGTH),
             content,
             txn_id=txn_id,
             origin_server_ts=origin_server_ts,

@@ -83,6 +83,13 @@ class EventTests(SynchronousTestCase):
             self.assertEqual(form["redacts"], "$target")
             self.assertEqual(form["content"], {"reason": "x", "redacts": "$target"})
 
+    def test_text_that_databases_do_not_take(self) -> None:
+        for version in ALL_VERSIONS:
+            room = Room(version)
+            event = room.send(ALICE, "m.room.redaction", {}, redacts="$tar\0get")
+            self.assertIsNone(event.redacts)
+            self.assertIsNone(room.set_member(ALICE, BOB, "in\0vite").membership)
+
     def test_pruned(self) -> None:
         for version in ALL_VERSIONS:
             room = Room(version)

@@ -344,7 +344,13 @@ class TestRedaction(SendCase):
             self.assertEqual(answer.status, 200, answer.body)
             self.assertEqual(self.event(event_id).content, {})
         for number, (content, errcode) in enumerate(
-            (({}, "M_MISSING_PARAM"), ({"redacts": 1}, "M_BAD_JSON"))
+            (
+                ({}, "M_MISSING_PARAM"),
+                ({"redacts": 1}, "M_BAD_JSON"),
+                # Databases do not take such text.
+                ({"redacts": "$a\0b"}, "M_INVALID_PARAM"),
+                ({"redacts": "$" + "x" * 255}, "M_INVALID_PARAM"),
+            )
         ):
             answer = self.put(room_id, f"bad{number}", content, event_type="m.room.redaction")
             self.assert_error(answer, 400, errcode)
@@ -406,6 +412,20 @@ class TestAnnotations(SendCase):
         first = self.react(room_id, "1", event_id, "+", self.alice).json["event_id"]
         self.ok("PUT", f"rooms/{room_id}/redact/{first}/1", {})
         self.assertEqual(self.react(room_id, "2", event_id, "+", self.alice).status, 200)
+
+    def test_of_what_is_no_event_id(self) -> None:
+        room_id = self.room()
+        asked = []
+        relations = self.master.store.get_annotations_of_user
+        self.patch(
+            self.master.store,
+            "get_annotations_of_user",
+            lambda event_id, *args: asked.append(event_id) or relations(event_id, *args),
+        )
+        for number in range(2):
+            answer = self.react(room_id, str(number), "$a\0b", "+", self.alice)
+            self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(asked, [])
 
     def test_retry_is_no_duplicate(self) -> None:
         room_id = self.room()
