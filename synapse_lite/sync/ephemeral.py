@@ -26,11 +26,9 @@ class EphemeralEvents:
 
     def rooms_with_news(self, room_ids: Collection[str], since: StreamToken) -> set[str]:
         """Rooms in which something may have happened since a position; asks nothing."""
-        typing = self._typing.change_cache("typing_changed")
+        typing = self._typing.rooms_with_typing_since(room_ids, since.typing)
         receipts = self._receipts.change_cache("receipts_changed")
-        return typing.changed_among(room_ids, since.typing) | receipts.changed_among(
-            room_ids, since.receipts
-        )
+        return typing | receipts.changed_among(room_ids, since.receipts)
 
     async def of_rooms(
         self,
@@ -61,8 +59,7 @@ class EphemeralEvents:
     ) -> None:
         changed: Collection[str] = ()
         if request.since is not None:
-            changes = self._typing.change_cache("typing_changed")
-            changed = changes.changed_among(known, request.since.typing)
+            changed = self._typing.rooms_with_typing_since(known, request.since.typing)
         for room_id in (*changed, *new):
             users = [
                 user_id

@@ -79,8 +79,13 @@ def _covers(now: StreamToken, token: StreamToken) -> bool:
 
 
 def bounded(token: StreamToken, now: StreamToken) -> StreamToken:
-    """The token without what lies beyond now."""
+    """The token without what lies beyond now.
+
+    Of a typing position beyond now, what the client shows is not known: it is told everything.
+    """
     if _covers(now, token):
         return token
+    if token.typing > now.typing:
+        token = attrs.evolve(token, typing=0)
     pairs = zip(attrs.astuple(token), attrs.astuple(now), strict=True)
     return StreamToken(*(min(theirs, mine) for theirs, mine in pairs))

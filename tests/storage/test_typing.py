@@ -35,9 +35,12 @@ class TypingTests(TestCase):
         return users
 
     def changed(self, since: int) -> set[str]:
-        changes = self.worker.store.change_cache("typing_changed")
-        found: set[str] = changes.changed_among([ROOM, OTHER], since)
+        found: set[str] = self.worker.store.rooms_with_typing_since([ROOM, OTHER], since)
         return found
+
+    def restart_master(self) -> None:
+        now(self.master.store.load_positions())
+        self.worker.store.start_at(TYPING, self.position)
 
     def test_rows(self) -> None:
         start = self.position
@@ -68,10 +71,16 @@ class TypingTests(TestCase):
     def test_memory_is_bounded(self) -> None:
         self.patch(typing, "_ROOMS_KEPT", 2)
         start = self.position
-        for room_id in (ROOM, OTHER, ROOM, "!c:test"):
-            self.set(ALICE, room_id=room_id)
+        self.set(ALICE)
+        for room_id in (OTHER, "!c:test", OTHER, "!d:test"):
+            self.set(room_id=room_id)
+        # What is forgotten is the oldest room where nobody types.
         rows = now(self.master.store.rows_between(TYPING, start, self.position, 10))
-        self.assertEqual([row.room_id for _, row in rows], [ROOM, "!c:test"])
+        self.assertEqual([row.room_id for _, row in rows], [ROOM, "!d:test"])
+        # Who was told before that may have to be told of the forgotten rooms.
+        self.restart_master()
+        self.assertEqual(self.changed(start), {ROOM, OTHER})
+        self.assertEqual(self.changed(start + 5), {ROOM})
 
     def test_each_start_of_the_master_is_a_new_epoch(self) -> None:
         self.set(ALICE)
@@ -80,12 +89,46 @@ class TypingTests(TestCase):
         self.assertEqual(self.position >> EPOCH_SHIFT, (before >> EPOCH_SHIFT) + 1)
         self.assertEqual(self.master.store.get_typing_users(ROOM), ())
 
-    def test_after_a_restart_of_the_master_nobody_types(self) -> None:
+    def test_a_restart_of_the_master_changes_the_rooms_where_somebody_typed(self) -> None:
+        self.set(ALICE, room_id=OTHER)
+        typed = self.position
+        self.set(room_id=OTHER)
+        quiet = self.position
+        self.set(ALICE)
+        before = self.position
+        self.restart_master()
+        self.assertEqual(self.typing(), ())
+        # A client that was told that somebody typed there, at whatever position.
+        self.assertEqual(self.changed(typed), {ROOM, OTHER})
+        self.assertEqual(self.changed(quiet), {ROOM})
+        self.assertEqual(self.changed(before), {ROOM})
+        self.assertEqual(self.changed(self.position), set())
+        self.set(ALICE, room_id=OTHER)
+        self.assertEqual(self.changed(before), {ROOM, OTHER})
+        self.assertEqual(self.changed(self.position - 1), {OTHER})
+
+    def test_what_the_worker_has_missed_may_have_changed_anything(self) -> None:
+        self.set(ALICE)
+        before = self.position
+        self.restart_master()
+        # Other workers have told of more, before the master went away.
+        self.assertEqual(self.changed(before + 1), {ROOM, OTHER})
+        # Of the epoch before that nothing is left.
+        self.restart_master()
+        self.assertEqual(self.changed(before), {ROOM, OTHER})
+        self.assertEqual(self.changed(self.position), set())
+
+    def test_a_worker_that_was_restarted_tells_of_every_room(self) -> None:
         self.set(ALICE)
         before = self.position
         now(self.master.store.load_positions())
-        self.worker.store.start_at(TYPING, self.position)
-        self.assertEqual(self.typing(), ())
-        # Whoever was told of before is told anew, of any room: the worker may have missed some.
+        self.worker = make_worker(SYNCHROTRON, self.master)
         self.assertEqual(self.changed(before), {ROOM, OTHER})
         self.assertEqual(self.changed(self.position), set())
+
+    def test_a_worker_that_fell_behind_does_not_know_where_somebody_types(self) -> None:
+        self.set(ALICE)
+        self.worker.store.start_at(TYPING, self.position)
+        told_by_another = self.position
+        self.restart_master()
+        self.assertEqual(self.changed(told_by_another), {ROOM, OTHER})

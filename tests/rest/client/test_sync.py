@@ -734,6 +734,20 @@ class WorkerSyncTests(EverySync):
         room = bob.finish_sync(waiting)["rooms"]["join"][room_id]
         self.assertEqual(bodies(room), ["two"])
 
+    def test_typing_of_a_process_that_stays_ahead_is_not_shown_for_ever(self) -> None:
+        alice, bob, room_id = self.room_of_two()
+        bob.sync()
+        self.hold_rows()
+        self.type(alice, room_id)
+        bob.door = self.master
+        (event,) = bob.sync()["rooms"]["join"][room_id]["ephemeral"]["events"]
+        self.assertEqual(event["content"], {"user_ids": [alice.user_id]})
+        bob.door = self.door
+        waiting = bob.start_sync()
+        self.master.reactor.advance(2)
+        (event,) = bob.finish_sync(waiting)["rooms"]["join"][room_id]["ephemeral"]["events"]
+        self.assertEqual(event, {"type": "m.typing", "content": {"user_ids": []}})
+
     def test_rows_of_streams_that_come_apart(self) -> None:
         alice, bob, room_id = self.room_of_two()
         bob.sync()
