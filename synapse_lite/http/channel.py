@@ -14,6 +14,10 @@ from typing import Any
 from twisted.protocols.basic import LineReceiver
 from twisted.web.http import HTTPChannel
 
+from ..api.errors import MatrixError, TooLargeError, UnknownError
+from .answering import error_answer
+from .head import build_head
+
 IDLE_SECONDS = 120
 """How long a connection may stay open without a request."""
 
@@ -64,9 +68,20 @@ class Channel(HTTPChannel):
             super().rawDataReceived(data)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        if not self._refusing:
-            self._refusing = True
-            super()._respondToBadRequestAndDisconnect()
+        # Twisted's own answer to what is no HTTP has neither a body nor headers, without which
+        # browsers do not even tell the client its status.
+        self._refuse_head(UnknownError("This is not a valid HTTP request", status=400))
+
+    def _refuse_head(self, error: MatrixError) -> None:
+        if self._refusing:
+            return
+        self._refusing = True
+        encoded = error_answer(error, None, client_gone=False)
+        assert isinstance(encoded.body, bytes)
+        head = build_head(encoded, date=self.factory.date(), keep_alive=False)
+        transport: Any = self.transport
+        transport.write(head + encoded.body)
+        self.loseConnection()
 
     def headerReceived(self, line: bytes) -> bool:
         """Check one header. Python refuses to convert absurdly long numbers; so do we."""
@@ -94,7 +109,7 @@ class Channel(HTTPChannel):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A request line or header is too long."""
-        self._respondToBadRequestAndDisconnect()
+        self._refuse_head(TooLargeError("The request line or a header is too long"))
 
     def refuse(self) -> None:
         """Ignore what follows, and close soon: the request at hand was answered too early."""

@@ -25,7 +25,7 @@ from synapse_lite.logging import context
 from synapse_lite.server import Homeserver
 from synapse_lite.types.requester import Requester
 from synapse_lite.util.json import JsonDict
-from tests.harness.http import Answer, make_request, start_request
+from tests.harness.http import Answer, Connection, make_request, start_request
 from tests.http.support import make_site
 
 V3 = "/_matrix/client/v3"
@@ -539,16 +539,34 @@ class BodyLimitTests(TestCase):
         self.assertEqual(answer.json, {"length": 400_000, "body": 0})
 
     def test_header_limits(self) -> None:
-        for headers in (
-            {f"X-{number}": "v" for number in range(200)},
-            {"X-Long": "v" * 20_000},
-            {f"X-{number}": "v" * 8000 for number in range(5)},
-            {"Content-Length": "9" * 5000},
-            {"Content-Length": "5", "Transfer-Encoding": "chunked"},
+        for headers, status, errcode in (
+            ({f"X-{number}": "v" for number in range(200)}, 400, "M_UNKNOWN"),
+            ({"X-Long": "v" * 20_000}, 413, "M_TOO_LARGE"),
+            ({f"X-{number}": "v" * 8000 for number in range(5)}, 400, "M_UNKNOWN"),
+            ({"Content-Length": "9" * 5000}, 400, "M_UNKNOWN"),
+            ({"Content-Length": "5", "Transfer-Encoding": "chunked"}, 400, "M_UNKNOWN"),
         ):
             connection = start_request(make_site(Echo), "GET", f"{V3}/echo/1", headers=headers)
-            self.assertTrue(connection.transport.value().startswith(b"HTTP/1.1 400 "))
-            self.assertFalse(connection.is_open)
+            self._check_refused(connection, status, errcode)
+
+    def test_what_is_no_request(self) -> None:
+        for path, status, errcode in (
+            (f"{V3}/echo/" + "x" * 20_000, 413, "M_TOO_LARGE"),
+            (f"{V3}/echo/a\0b", 400, "M_UNKNOWN"),
+            (f"{V3}/echo/a b c", 400, "M_UNKNOWN"),
+        ):
+            connection = start_request(make_site(Echo), "GET", path)
+            self._check_refused(connection, status, errcode)
+
+    def _check_refused(self, connection: Connection, status: int, errcode: str) -> None:
+        """One answer in JSON, which clients in browsers may read too, and the end."""
+        answer = connection.answer()
+        assert answer is not None
+        self.assertEqual((answer.status, answer.json["errcode"]), (status, errcode))
+        self.assertEqual(answer.headers["content-type"], "application/json")
+        self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+        self.assertEqual(connection.transport.value(), b"")
+        self.assertFalse(connection.is_open)
 
 
 class TimeoutTests(TestCase):
