@@ -6,9 +6,19 @@ What the server keeps itself under the name of account data can be read here and
 from __future__ import annotations
 
 from ..api.constants import AccountDataTypes
-from ..api.errors import BadJsonError, ForbiddenError, InvalidParamError, NotFoundError
+from ..api.errors import (
+    BadJsonError,
+    ForbiddenError,
+    InvalidParamError,
+    NotFoundError,
+    TooLargeError,
+)
 from ..server import Homeserver
-from ..storage.account_data import AccountDataStore, AccountDataWorkerStore
+from ..storage.account_data import (
+    AccountDataStore,
+    AccountDataWorkerStore,
+    TooMuchAccountDataError,
+)
 from ..storage.tags import TagsStore, TagsWorkerStore
 from ..types.ids import InvalidIdError, check_room_id
 from ..types.requester import Requester
@@ -18,6 +28,12 @@ from .push_rules import PushRulesHandler
 
 MAX_NAME_BYTES = 255
 """Longest type of account data, and longest tag."""
+
+MAX_TYPES = 10_000
+"""How many types of global account data a user may have."""
+
+MAX_ROOM_TYPES = 50_000
+"""How many types of account data a user may have in all rooms together."""
 
 MAX_TAGS = 100
 """How many tags a room may have for a user."""
@@ -82,10 +98,14 @@ class AccountDataChanges:
     async def put(
         self, requester: Requester, user_id: str, data_type: str, content: JsonDict
     ) -> None:
-        """Set global account data. Raises ForbiddenError, InvalidParamError and BadJsonError."""
+        """Set global account data.
+
+        Raises ForbiddenError, InvalidParamError and BadJsonError; TooLargeError for a new type if
+        the user has too many.
+        """
         _check_owner(requester, user_id)
         _check_type(data_type, _KEPT_BY_SERVER)
-        await self._account_data.set_account_data(user_id, None, data_type, content)
+        await self._set(user_id, None, data_type, content, MAX_TYPES)
 
     async def put_of_room(
         self,
@@ -99,7 +119,17 @@ class AccountDataChanges:
         _check_owner(requester, user_id)
         _check_room_id(room_id)
         _check_type(data_type, (*_KEPT_BY_SERVER, AccountDataTypes.TAG))
-        await self._account_data.set_account_data(user_id, room_id, data_type, content)
+        await self._set(user_id, room_id, data_type, content, MAX_ROOM_TYPES)
+
+    async def _set(
+        self, user_id: str, room_id: str | None, data_type: str, content: JsonDict, most: int
+    ) -> None:
+        try:
+            await self._account_data.set_account_data(
+                user_id, room_id, data_type, content, most=most
+            )
+        except TooMuchAccountDataError:
+            raise TooLargeError(f"There are {most} types of account data already") from None
 
     async def put_tag(
         self, requester: Requester, user_id: str, room_id: str, tag: str, content: JsonDict

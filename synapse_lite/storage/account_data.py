@@ -10,7 +10,13 @@ from ..streams import ACCOUNT_DATA, AccountDataRow, Stream
 from ..util.caches.cached import cached
 from ..util.json import JsonDict, decode_stored_json, encode_json_text
 from ._base import BaseStore, MasterStore
+from .errors import StoreError
 from .transaction import Transaction
+
+
+class TooMuchAccountDataError(StoreError):
+    """The user keeps as many types of account data as allowed."""
+
 
 AccountData = tuple[Mapping[str, JsonDict], Mapping[str, Mapping[str, JsonDict]]]
 """Global account data by type, and that of rooms by room id and type."""
@@ -110,23 +116,50 @@ class AccountDataStore(AccountDataWorkerStore, MasterStore):
     """Writes of account data."""
 
     async def set_account_data(
-        self, user_id: str, room_id: str | None, data_type: str, content: JsonDict
+        self,
+        user_id: str,
+        room_id: str | None,
+        data_type: str,
+        content: JsonDict,
+        *,
+        most: int | None = None,
     ) -> None:
-        """Set account data of one type, global if `room_id` is None."""
+        """Set account data of one type, global if `room_id` is None.
+
+        Raises TooMuchAccountDataError for a new type if the user has `most` already: globally, or
+        in all rooms together.
+        """
         async with self.writing(ACCOUNT_DATA) as token:
             await self.db.run(
                 "set_account_data",
                 self._set_account_data_txn,
                 token,
                 AccountDataRow(user_id, room_id, data_type, content),
+                most,
             )
 
     @staticmethod
-    def _set_account_data_txn(txn: Transaction, token: int, row: AccountDataRow) -> None:
+    def _set_account_data_txn(
+        txn: Transaction, token: int, row: AccountDataRow, most: int | None
+    ) -> None:
         key = {"user_id": row.user_id, "data_type": row.data_type}
         table = "account_data"
         if row.room_id is not None:
             table = "room_account_data"
             key["room_id"] = row.room_id
-        txn.upsert(table, key, {"stream_id": token, "data": encode_json_text(row.data)})
+        values = {"stream_id": token, "data": encode_json_text(row.data)}
+        if not txn.update(table, key, values):
+            if most is not None and _count_txn(txn, table, row.user_id, most) >= most:
+                raise TooMuchAccountDataError(f"{row.user_id} has {most} entries in {table}")
+            txn.upsert(table, key, values)
         txn.changed(ACCOUNT_DATA, token, row)
+
+
+def _count_txn(txn: Transaction, table: str, user_id: str, most: int) -> int:
+    """How many entries of a user a table has; no more than `most` are looked at."""
+    row = txn.query_one(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE user_id = ? LIMIT ?) AS entries",
+        (user_id, most),
+    )
+    assert row is not None, "COUNT gives a row"
+    return int(row[0])

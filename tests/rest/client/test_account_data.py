@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synapse_lite.app.table import CLIENT_READER
+from synapse_lite.handlers import account_data
 from tests.harness.homeserver import Answer, make_worker
 
 from .rooms import ALICE, BOB, RoomsCase
@@ -40,6 +41,18 @@ class AccountDataTests(RoomsCase):
         self.assertEqual(self.get(f"{ROOM}/x").json, {"where": "room"})
         other = f"user/{ALICE}/rooms/!other:test/account_data/x"
         self.assert_error(self.get(other), 404, "M_NOT_FOUND")
+
+    def test_the_number_of_types_is_bounded(self) -> None:
+        for limit, folder in (("MAX_TYPES", GLOBAL), ("MAX_ROOM_TYPES", ROOM)):
+            self.patch(account_data, limit, 2)
+            for name in ("a", "b", "a"):
+                self.ok("PUT", f"{folder}/{name}", {})
+            answer = self.request("PUT", f"{folder}/c", {})
+            self.assert_error(answer, 413, "M_TOO_LARGE")
+            self.assert_error(self.get(f"{folder}/c"), 404, "M_NOT_FOUND")
+            self.ok("PUT", f"{folder}/b", {"changed": True})
+        # Each user by themselves.
+        self.ok("PUT", f"user/{BOB}/account_data/c", {}, self.bob)
 
     def test_only_the_owner(self) -> None:
         for folder in (GLOBAL, ROOM):
