@@ -6,8 +6,16 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from treq.client import HTTPClient
+from twisted.internet import reactor as real_reactor
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import deferLater
 from twisted.trial import unittest
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
 from synapse_lite.app._nginx import NginxSettings, make_nginx_folders, render_server, render_whole
 from synapse_lite.app._process import Process
@@ -27,6 +35,9 @@ from synapse_lite.http.request import Request
 from synapse_lite.http.resources import resource_of
 from synapse_lite.rest import SERVLETS
 from synapse_lite.util.json import JsonDict
+from tests.integration.processes import free_ports
+
+reactor: Any = real_reactor
 
 CLIENT = ("/_matrix/client/v3", "/_matrix/client/r0")
 LISTENER = {"port": 8008, "type": "http", "resources": [{"names": ["client"]}]}
@@ -57,6 +68,25 @@ class _Elsewhere(_Servlet):
     pass
 
 
+@endpoint("GET", CLIENT, "/rooms/{room}/read", served_by=("reader",), auth=Auth.NONE)
+class _GetRead(_Servlet):
+    pass
+
+
+@endpoint("POST", CLIENT, "/rooms/{room}/read", served_by=("reader",), auth=Auth.NONE)
+class _PostRead(_Servlet):
+    pass
+
+
+class _Echo(Resource):
+    """A master that answers with what it was asked."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        return b"%s %s" % (request.method, request.uri)
+
+
 def backends(*kinds: str) -> list[Backend]:
     """A master, and a worker of each kind."""
     return [
@@ -77,7 +107,7 @@ def route(found: Sequence[Location], method: str, path: str) -> str:
     return MASTER_NAME
 
 
-SAMPLE = (_GetState, _SetState, _OnlyMaster, _Elsewhere)
+SAMPLE = (_GetState, _SetState, _OnlyMaster, _Elsewhere, _GetRead, _PostRead)
 
 
 class LocationsTestCase(unittest.TestCase):
@@ -201,13 +231,18 @@ def _config(**options: object) -> Config:
 class NginxTestCase(unittest.TestCase):
     """The text for nginx."""
 
-    def _render(self, found: Sequence[Backend], servlets: Sequence[type[Servlet]] = SAMPLE) -> str:
+    def _render(
+        self,
+        found: Sequence[Backend],
+        servlets: Sequence[type[Servlet]] = SAMPLE,
+        settings: NginxSettings = NginxSettings(),  # it is frozen
+    ) -> str:
         processes = [
             Process("reader", "", MASTER.store, (), sticky=True),
             Process("creator", "", MASTER.store, ()),
             *WORKERS,
         ]
-        return render_server(_config(), processes, found, servlets, NginxSettings())
+        return render_server(_config(), processes, found, servlets, settings)
 
     def test_several_of_a_sticky_kind_are_chosen_by_log_in(self) -> None:
         found = backends("reader", "creator")
@@ -217,6 +252,62 @@ class NginxTestCase(unittest.TestCase):
         self.assertIn("server 127.0.0.1:9000 fail_timeout=1s;", block)
         self.assertIn("server 127.0.0.1:9999 fail_timeout=1s;", block)
         self.assertNotIn("backup", block)
+
+    async def test_the_master_stands_in_for_several_that_are_all_away(self) -> None:
+        master = reactor.listenTCP(0, Site(_Echo()), interface="127.0.0.1")
+        self.addCleanup(master.stopListening)
+        port, *away = free_ports(4)
+        client = frozenset({"client"})
+        found = [
+            Backend(MASTER_NAME, frozenset(), f"127.0.0.1:{master.getHost().port}", client),
+            Backend("reader", frozenset({"reader"}), f"127.0.0.1:{away[0]}", client),
+            Backend("reader2", frozenset({"reader"}), f"127.0.0.1:{away[1]}", client),
+            Backend("creator", frozenset({"creator"}), f"127.0.0.1:{away[2]}", client),
+        ]
+        self._start_nginx(port, found)
+        self.http = HTTPClient(Agent(reactor, HTTPConnectionPool(reactor, persistent=False)))
+        base = f"http://127.0.0.1:{port}{CLIENT[0]}"
+        await self._started(f"{base}/elsewhere")
+        state = "/rooms/!a:b/state/x?since=1"
+        for _ in range(3):
+            answer = await self.http.get(f"{base}{state}")
+            self.assertEqual(answer.code, 200)
+            self.assertEqual(await answer.text(), f"GET {CLIENT[0]}{state}")
+        answer = await self.http.put(f"{base}{state}", b"{}")
+        self.assertEqual((answer.code, await answer.text()), (200, f"PUT {CLIENT[0]}{state}"))
+        # What may have been begun somewhere is not sent again.
+        only_readers = "/rooms/!a:b/read"
+        answer = await self.http.get(f"{base}{only_readers}")
+        self.assertEqual(
+            (answer.code, await answer.text()), (200, f"GET {CLIENT[0]}{only_readers}")
+        )
+        answer = await self.http.post(f"{base}{only_readers}", b"{}")
+        self.assertEqual(answer.code, 502)
+        await answer.content()
+
+    def _start_nginx(self, port: int, found: Sequence[Backend]) -> None:
+        nginx = find_nginx()
+        if nginx is None:
+            raise unittest.SkipTest("nginx is not installed")
+        directory = os.path.abspath(self.mktemp())
+        make_nginx_folders(directory)
+        settings = NginxSettings(listen=(f"127.0.0.1:{port}",), directory=directory)
+        path = os.path.join(directory, "nginx.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(render_whole(self._render(found, settings=settings), settings))
+        running = subprocess.Popen([nginx, "-p", directory, "-c", path])
+        self.addCleanup(running.wait)
+        self.addCleanup(running.terminate)
+
+    async def _started(self, url: str) -> None:
+        for _ in range(100):
+            try:
+                answer = await self.http.get(url)
+                await answer.content()
+                return
+            except ConnectionRefusedError:
+                await deferLater(reactor, 0.05)
+        self.fail("nginx does not start")
 
     def test_the_master_stands_in_for_a_single_worker(self) -> None:
         block = _block(self._render(backends("creator")), "upstream creator {")
