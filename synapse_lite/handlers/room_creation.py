@@ -44,10 +44,11 @@ class RoomCreationHandler:
         except ForbiddenError as error:
             raise InvalidRoomStateError(error.message) from error
         self._memberships.count_invites(requester, room.room_id, options.invite)
-        async with self._directory.aliased(options.alias, room.room_id, requester.user_id):
+        async with (
+            self._directory.aliased(options.alias, room.room_id, requester.user_id),
+            self._directory.published(options.is_public, room.room_id),
+        ):
             await self._sink.persist_many(room.events, requester, ratelimit=False)
-        if options.is_public:
-            await self._directory.publish(room.room_id)
         return room.room_id
 
     async def _build(self, requester: Requester, options: RoomOptions) -> NewRoom:

@@ -59,6 +59,21 @@ class RoomDirectory:
         except ConflictError as error:
             raise RoomInUseError(f"The alias {alias} is taken") from error
 
-    async def publish(self, room_id: str) -> None:
-        """Put the room on the public list."""
+    @contextlib.asynccontextmanager
+    async def published(self, wanted: bool, room_id: str) -> AsyncIterator[None]:
+        """Put the room that the body makes on the public list, if that is wanted.
+
+        Before it is there: a crash must not leave a room that its maker looks for in vain. If the
+        body fails it is taken off; a room that does not exist is not shown in any case.
+        """
+        if not wanted:
+            yield
+            return
         await self._public_rooms.set_published(room_id, True)
+        try:
+            yield
+        except BaseException:
+            # A commit may have taken effect although the connection broke over it.
+            if not await self._rooms.has_room(room_id):
+                await self._public_rooms.set_published(room_id, False)
+            raise

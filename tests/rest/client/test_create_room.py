@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from synapse_lite.events.room_versions import ROOM_VERSIONS
 from synapse_lite.replication.send_event import EventSink, NewEvent, PersistedEvent
 from synapse_lite.storage.errors import DatabaseUnavailableError
+from synapse_lite.streams import EVENTS
 from synapse_lite.types.requester import Requester
 from tests.harness.homeserver import make_master, now
 
@@ -181,6 +183,31 @@ class TestOptions(RoomsCase):
         self.assertEqual(answer.status, 500)
         self.master.store.persist_events = persist
         self.room(room_alias_name="thing")
+
+    def test_a_public_room_is_listed_as_soon_as_it_exists(self) -> None:
+        store = self.master.store
+        listed: list[Any] = []
+        commit = self.master.db.on_committed
+        assert commit is not None
+
+        def committed(changes: Any) -> None:
+            commit(changes)
+            if any(stream is EVENTS for stream, _, _ in changes):
+                listed.append(set(now(store.get_public_room_ids())))
+
+        self.master.db.on_committed = committed
+        room_id = self.master.create_room(self.alice, visibility="public")
+        self.assertEqual(listed, [{room_id}])
+
+    def test_a_public_room_that_could_not_be_made_is_not_listed(self) -> None:
+        async def fail(*args: Any, **keywords: Any) -> None:
+            raise DatabaseUnavailableError("down")
+
+        self.patch(self.master.store, "persist_events", fail)
+        with self.assertLogs(level="ERROR"):
+            answer = self.request("POST", "createRoom", {"visibility": "public"})
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(now(self.master.store.get_public_room_ids()), set())
 
     def test_alias_of_a_room_that_a_crash_prevented(self) -> None:
         now(self.master.store.create_alias("#thing:test", "!never:test", ["test"], BOB))
