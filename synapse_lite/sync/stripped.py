@@ -28,6 +28,9 @@ _SHOWN: tuple[StateKey, ...] = tuple(
 
 _MAX_FOREIGN_EVENTS = 50
 
+_ROOMS_PER_READ = 100
+"""So many rooms are read with the members who have invited to any of them."""
+
 
 class StrippedRooms:
     """Stripped states for many rooms at once."""
@@ -49,8 +52,7 @@ class StrippedRooms:
             for room_id, event_id in event_ids.items()
             if event_id in events and events[event_id].sender not in ignored
         }
-        known = [room_id for room_id, event in members.items() if not event.metadata.outlier]
-        states = await self._store.get_current_state_for_rooms(known, _SHOWN) if known else {}
+        states = await self._known_states(members)
         found = {}
         for room_id, event in members.items():
             if event.metadata.outlier:
@@ -58,11 +60,30 @@ class StrippedRooms:
             else:
                 shown = [
                     state.stripped_state()
-                    for state in (states[room_id].get(key) for key in _SHOWN)
+                    for state in (states[room_id].get(key) for key in _keys_for(event))
                     if state is not None
                 ]
             found[room_id] = [*shown, _own(event)]
         return found
+
+    async def _known_states(
+        self, members: Mapping[str, Event]
+    ) -> dict[str, Mapping[StateKey, Event]]:
+        """What may be shown of the rooms that this server is in."""
+        known = [room_id for room_id, event in members.items() if not event.metadata.outlier]
+        states: dict[str, Mapping[StateKey, Event]] = {}
+        for first in range(0, len(known), _ROOMS_PER_READ):
+            room_ids = known[first : first + _ROOMS_PER_READ]
+            keys = {key for room_id in room_ids for key in _keys_for(members[room_id])}
+            states.update(await self._store.get_current_state_for_rooms(room_ids, keys))
+        return states
+
+
+def _keys_for(event: Event) -> tuple[StateKey, ...]:
+    """What is shown with a membership: also its sender, so that a client can name who invites."""
+    if event.sender == event.state_key:
+        return _SHOWN
+    return (*_SHOWN, (EventTypes.MEMBER, event.sender))
 
 
 def _own(event: Event) -> JsonDict:

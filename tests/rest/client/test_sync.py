@@ -177,6 +177,7 @@ class EverySync(SyncCase):
         }
         self.assertEqual(state["m.room.name", ""], {"name": "Secret"})
         self.assertEqual(state["m.room.member", bob.user_id]["membership"], "invite")
+        self.assertEqual(state["m.room.member", alice.user_id]["displayname"], "alice")
         self.assertNotIn("rooms", bob.sync())
         bob.leave(room_id)
         rooms = bob.sync()["rooms"]
