@@ -21,7 +21,7 @@ from .visibility import EventVisibility
 MAX_TIMEOUT_MS = 180_000
 """The longest that a request waits, whatever the client asks for."""
 
-_InitialKey = tuple[str, str | None, bytes]
+_InitialKey = tuple[str, str | None, bytes, bool]
 
 
 class SyncHandler:
@@ -43,6 +43,7 @@ class SyncHandler:
         since: str | None,
         filter_text: str | None,
         full_state: bool,
+        state_after: bool,
         timeout_ms: int,
     ) -> JsonDict:
         """The answer to a request. An initial sync, and one with full state, does not wait.
@@ -54,6 +55,7 @@ class SyncHandler:
             filter=await self._filters.compiled(requester.user_id, filter_text),
             since=None if since is None else _parse(since),
             full_state=full_state,
+            state_after=state_after,
         )
         if request.since is None:
             answer = await self._initial_sync(request)
@@ -66,7 +68,8 @@ class SyncHandler:
 
     async def _initial_sync(self, request: SyncRequest) -> SyncAnswer:
         """A client that gave up and asks again gets the answer that is being made."""
-        key = (request.user_id, request.requester.device_id, request.filter.key)
+        requester = request.requester
+        key = (request.user_id, requester.device_id, request.filter.key, request.state_after)
         return await self._initial.get(key, lambda: self._engine.answer(request))
 
     async def _wait_for_answer(self, request: SyncRequest, timeout_ms: int) -> SyncAnswer:

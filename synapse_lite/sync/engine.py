@@ -126,7 +126,9 @@ class SyncEngine:
             joined = await self._joined(request, plan.joined, parts, personal, now, ignored)
             if joined:
                 sections["join"] = joined
-            left = {room_id: _left(parts[room_id], personal, room_id) for room_id in plan.left}
+            left = {
+                room_id: _left(request, parts[room_id], personal, room_id) for room_id in plan.left
+            }
             if left:
                 sections["leave"] = left
         if plan.invited:
@@ -168,7 +170,7 @@ class SyncEngine:
                 continue
             room: JsonDict = {
                 "timeline": part.timeline,
-                "state": part.state,
+                request.state_section: part.state,
                 "ephemeral": {"events": events},
                 "account_data": {"events": account_data},
             }
@@ -178,9 +180,9 @@ class SyncEngine:
         return joined
 
 
-def _left(part: RoomPart, personal: PersonalData, room_id: str) -> JsonDict:
+def _left(request: SyncRequest, part: RoomPart, personal: PersonalData, room_id: str) -> JsonDict:
     return {
         "timeline": part.timeline,
-        "state": part.state,
+        request.state_section: part.state,
         "account_data": {"events": personal.rooms.get(room_id, [])},
     }

@@ -17,16 +17,25 @@ from .filter import Filter
 
 @attrs.frozen
 class SyncRequest:
-    """A request without its waiting. `since` is None for an initial sync."""
+    """A request without its waiting. `since` is None for an initial sync.
+
+    `state_after`: states are those after the timelines, not those before them.
+    """
 
     requester: Requester
     filter: Filter
     since: StreamToken | None
     full_state: bool = False
+    state_after: bool = False
 
     @property
     def user_id(self) -> str:
         return self.requester.user_id
+
+    @property
+    def state_section(self) -> str:
+        """The name of states in the answer."""
+        return "state_after" if self.state_after else "state"
 
 
 class Visibility(Protocol):

@@ -278,10 +278,13 @@ class RoomParts:
 
     def _choose_state(self, request: SyncRequest, drafts: Iterable[_Draft]) -> None:
         for draft in drafts:
-            if draft.plan.only_own_event or not request.filter.state.wants_room(draft.room_id):
+            if not request.filter.state.wants_room(draft.room_id):
                 continue
-            in_timeline = first_of_keys(draft.events)
-            if draft.plan.whole_state:
+            in_timeline = _set_by_timeline(request, draft)
+            if draft.plan.only_own_event:
+                if request.state_after and draft.plan.own_event_id is not None:
+                    draft.state_ids = [draft.plan.own_event_id]
+            elif draft.plan.whole_state:
                 if draft.ids is not None:
                     draft.state_ids = self._whole_state(request, draft.ids, in_timeline)
             elif draft.changes:
@@ -301,7 +304,7 @@ class RoomParts:
                 users.add(request.user_id)
             if draft.summary is not None:
                 users.update(draft.summary.heroes)
-            in_timeline = first_of_keys(draft.events)
+            in_timeline = _set_by_timeline(request, draft)
             known = set(draft.state_ids)
             for user_id in users:
                 event_id = at_start((EventTypes.MEMBER, user_id), draft.ids, in_timeline)
@@ -387,6 +390,11 @@ class RoomParts:
             if event.type == EventTypes.MEMBER and event.state_key is not None:
                 members[event.state_key] = event.event_id
         self._sent.note(request.requester, draft.room_id, members, position)
+
+
+def _set_by_timeline(request: SyncRequest, draft: _Draft) -> Mapping[StateKey, Event]:
+    """What the client learns from the timeline: nothing, if the state is that after it."""
+    return {} if request.state_after else first_of_keys(draft.events)
 
 
 def _before(event: Event) -> int:

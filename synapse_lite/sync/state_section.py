@@ -1,7 +1,8 @@
 """Which state events bring a client to the start of the timeline that it is shown.
 
 After the state and then the timeline have been applied, the client must have the current state. So
-a key that the timeline sets is told as it was before, any other key as it is now.
+a key that the timeline sets is told as it was before, any other key as it is now. For a client that
+takes no state from timelines (`use_state_after`), no key counts as set by the timeline.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class SyncServlet(Servlet):
             since=request.query("since", None),
             filter_text=request.query("filter", None),
             full_state=request.query_bool("full_state", False),
+            state_after=request.query_bool("use_state_after", False),
             timeout_ms=request.query_int("timeout", 0),
         )
 

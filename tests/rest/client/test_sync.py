@@ -165,6 +165,37 @@ class EverySync(SyncCase):
         self.assertEqual(len(room["timeline"]["events"]), 1)
         self.assertEqual(room["state"]["events"], [])
 
+    def test_state_after_the_timeline(self) -> None:
+        alice, bob, room_id = self.room_of_two()
+        after = {"use_state_after": True, "filter": {"room": {"timeline": {"limit": 1}}}}
+        room = bob.sync(**after)["rooms"]["join"][room_id]
+        self.assertNotIn("state", room)
+        shown = {(e["type"], e["state_key"]): e for e in room["state_after"]["events"]}
+        self.assertEqual(shown["m.room.name", ""]["content"], {"name": "Room"})
+        (joined,) = room["timeline"]["events"]
+        self.assertEqual(shown["m.room.member", bob.user_id]["event_id"], joined["event_id"])
+        alice.set_state(room_id, "m.room.name", {"name": "Second"})
+        room = bob.sync(**after)["rooms"]["join"][room_id]
+        self.assertNotIn("state", room)
+        self.assertEqual([e["type"] for e in room["timeline"]["events"]], ["m.room.name"])
+        shown_names = [e["content"] for e in room["state_after"]["events"]]
+        self.assertEqual(shown_names, [{"name": "Second"}])
+        bob.leave(room_id)
+        room = bob.sync(**after)["rooms"]["leave"][room_id]
+        self.assertNotIn("state", room)
+        shown_members = [e["content"]["membership"] for e in room["state_after"]["events"]]
+        self.assertEqual(shown_members, ["leave"])
+
+    def test_state_after_the_refusal_of_an_invite(self) -> None:
+        alice, bob = self.client("alice"), self.client("bob")
+        room_id = alice.create_room(preset="private_chat")
+        alice.invite(room_id, bob.user_id)
+        bob.sync(use_state_after=True)
+        bob.leave(room_id)
+        room = bob.sync(use_state_after=True)["rooms"]["leave"][room_id]
+        (left,) = room["timeline"]["events"]
+        self.assertEqual([e["event_id"] for e in room["state_after"]["events"]], [left["event_id"]])
+
     def test_invite_and_its_refusal(self) -> None:
         alice, bob = self.client("alice"), self.client("bob")
         room_id = alice.create_room(preset="private_chat", name="Secret")
