@@ -40,7 +40,7 @@ def as_table(reports: Sequence[ServerReport]) -> str:
     rows = [_row(name, reports) for name in OPERATIONS if name in reports[0].operations]
     lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join([table, *(_memory(report) for report in reports), _memory_ratio(reports)])
+    return "\n\n".join([table, *(_memory(report) for report in reports), *_memory_ratio(reports)])
 
 
 def _row(name: str, reports: Sequence[ServerReport]) -> list[str]:
@@ -73,13 +73,13 @@ def _memory(report: ServerReport) -> str:
     )
 
 
-def _memory_ratio(reports: Sequence[ServerReport]) -> str:
+def _memory_ratio(reports: Sequence[ServerReport]) -> list[str]:
     if len(reports) != 2:
-        return ""
+        return []
     ours, theirs = reports
     before = share(ratio(ours.memory_idle, theirs.memory_idle))
     after = share(ratio(ours.memory_after, theirs.memory_after))
-    return f"memory ratio: {before} before, {after} after"
+    return [f"memory ratio: {before} before, {after} after"]
 
 
 def number(value: float) -> str:
