@@ -29,7 +29,7 @@ from ..transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COMPAT_VERSION = 1
 
 _CORE = "00_core.sql"
