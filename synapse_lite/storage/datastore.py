@@ -17,6 +17,7 @@ from .receipts import ReceiptsStore
 from .recent_receipts import RecentReceiptsWorkerStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
+from .reports import ReportsStore
 from .rooms import RoomsStore
 from .state_changes import StateChangesWorkerStore
 from .state_groups import StateGroupsStore
@@ -32,6 +33,7 @@ class DataStore(
     ClientIpsStore,
     PersistEventsStore,
     RoomsStore,
+    ReportsStore,
     RelationsWorkerStore,
     AliasesStore,
     PublicRoomsStore,

@@ -219,6 +219,23 @@ class MembershipsWorkerStore(BaseStore):
         )
         return [MembershipChange(*row) for row in rows]
 
+    async def get_rooms_joined_among(self, user_id: str, room_ids: Collection[str]) -> set[str]:
+        """Those of the rooms that a user of any server has joined, in a statement per 1000."""
+        return await self.db.read("get_rooms_joined_among", self._joined_txn, user_id, room_ids)
+
+    @staticmethod
+    def _joined_txn(txn: Transaction, user_id: str, room_ids: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for piece in chunks(room_ids):
+            condition, args = txn.in_clause("room_id", piece)
+            rows = txn.query(
+                "SELECT room_id FROM current_state_events"
+                f" WHERE type = ? AND state_key = ? AND membership = ? AND {condition}",
+                [EventTypes.MEMBER, user_id, Membership.JOIN, *args],
+            )
+            found.update(room_id for (room_id,) in rows)
+        return found
+
     async def is_forgotten(self, user_id: str, room_id: str) -> bool:
         """Whether the user has left the room and forgotten it."""
         row = await self.db.read(
