@@ -64,20 +64,36 @@ class EventVisibility:
         raise ForbiddenError(f"{user_id} is not in the room {room_id}")
 
     async def _end_of_stay(self, event_id: str) -> Event | None:
-        """The event that ended the last stay of a user who is not in the room; None if none did.
+        """The event that ended the last stay of a user whose membership is another one now."""
+        return (await self._ends_of_stays([event_id])).get(event_id)
 
-        It is not always the newest: somebody who was kicked and then banned, or turned down an
-        invite to come back, has seen the room up to the kick.
+    async def _ends_of_stays(self, event_ids: Collection[str]) -> dict[str, Event]:
+        """The event that ended the stay before each of these memberships, where one did.
+
+        It is not always the membership itself: somebody who was kicked and then banned, or turned
+        down an invite to come back, has seen the room up to the kick. All are looked back at once.
         """
-        event = await self._events.get_event(event_id, allow_none=True)
+        ends: dict[str, Event] = {}
+        looking = await self._events.get_events(event_ids)
         for _ in range(_MAX_MEMBERSHIP_STEPS):
-            if event is None or event.metadata.replaces_state is None:
-                return None
-            before = await self._events.get_event(event.metadata.replaces_state, allow_none=True)
-            if before is not None and before.membership == Membership.JOIN:
-                return event
-            event = before
-        return None
+            replaced = {
+                event_id: event.metadata.replaces_state
+                for event_id, event in looking.items()
+                if event.metadata.replaces_state is not None
+            }
+            if not replaced:
+                break
+            before = await self._events.get_events(list(replaced.values()))
+            following = {}
+            for event_id, earlier in replaced.items():
+                if earlier not in before:
+                    continue
+                if before[earlier].membership == Membership.JOIN:
+                    ends[event_id] = looking[event_id]
+                else:
+                    following[event_id] = before[earlier]
+            looking = following
+        return ends
 
     async def _is_world_readable(self, room_id: str) -> bool:
         event = await self._current_state.get_current_state_event(
@@ -157,15 +173,20 @@ class EventVisibility:
 
     async def _ends(self, user_id: str, room_ids: set[str]) -> dict[str, float]:
         """The position up to which the user was in each room: endless for present stays."""
-        ends: dict[str, float] = {}
-        for room_id in room_ids:
-            membership, event_id = await self._memberships.get_membership(user_id, room_id)
-            if membership == Membership.JOIN:
-                ends[room_id] = math.inf
-            elif event_id is not None:
-                left = await self._end_of_stay(event_id)
-                if left is not None and left.metadata.stream_ordering is not None:
-                    ends[room_id] = left.metadata.stream_ordering
+        memberships = await self._memberships.get_memberships(user_id, room_ids)
+        ends = {
+            room_id: math.inf
+            for room_id, (membership, _) in memberships.items()
+            if membership == Membership.JOIN
+        }
+        gone = {
+            event_id: room_id
+            for room_id, (membership, event_id) in memberships.items()
+            if membership != Membership.JOIN
+        }
+        for event_id, left in (await self._ends_of_stays(gone)).items():
+            if left.metadata.stream_ordering is not None:
+                ends[gone[event_id]] = left.metadata.stream_ordering
         return ends
 
     async def _states_before(
