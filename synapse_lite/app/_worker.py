@@ -6,6 +6,7 @@ from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, WorkerClientIps
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
+from ..replication.token_confirmation import TokenConfirmation, WorkerTokenConfirmation
 
 RESOURCES = ("client", "metrics", "health")
 """What the listeners of a worker that serves clients may name."""
@@ -14,5 +15,6 @@ BINDINGS: dict[type, type] = {
     EventSink: MasterEventSink,
     Authenticator: AccountAuthenticator,
     ClientIps: WorkerClientIps,
+    TokenConfirmation: WorkerTokenConfirmation,
 }
 """What stands for interfaces in a worker."""

@@ -6,10 +6,13 @@ from ..handlers.account_tasks import AccountTasks
 from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, MasterClientIps
 from ..handlers.persistence import LocalEventSink
+from ..handlers.sessions import MasterTokenConfirmation
+from ..handlers.token_expiry import TokenExpiry
 from ..handlers.ui_auth import UiAuthHandler
 from ..handlers.worker_commands import WorkerCommandsHandler
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink
+from ..replication.token_confirmation import TokenConfirmation
 from ..replication.worker_commands import WorkerCommands
 from ..storage.datastore import DataStore
 from ._main import main
@@ -33,6 +36,7 @@ MASTER = Process(
         EventSink: LocalEventSink,
         Authenticator: AccountAuthenticator,
         ClientIps: MasterClientIps,
+        TokenConfirmation: MasterTokenConfirmation,
         WorkerCommands: WorkerCommandsHandler,
     },
     duties=(
@@ -45,6 +49,11 @@ MASTER = Process(
             "ui_auth_expiry",
             "Forgets sessions of user-interactive authentication that were not finished.",
             lambda hs: hs.part(UiAuthHandler),
+        ),
+        Duty(
+            "token_expiry",
+            "Forgets tokens that have expired or have been superseded.",
+            lambda hs: hs.part(TokenExpiry),
         ),
         Duty(
             "account_tasks",

@@ -28,6 +28,9 @@ class LoginLimits:
     failed_attempts: RateLimit = option(
         default=limit(0.17, 3), doc="Wrong passwords for one account."
     )
+    token: RateLimit = option(
+        default=limit(0.017, 1), doc="Tokens for one account that log in another client."
+    )
 
 
 @group
@@ -91,6 +94,12 @@ class RatelimitingConfig:
         default=limit(0.1, 5), doc="Checks of registration tokens from one address."
     )
     rc_login: LoginLimits = option(default=LoginLimits(), doc="Log-ins.")
+    rc_refresh: RateLimit = option(
+        default=limit(0.1, 20), doc="Refreshes of the access token of one log-in."
+    )
+    rc_openid: RateLimit = option(
+        default=limit(0.1, 20), doc="OpenID tokens that one user asks for."
+    )
     rc_admin_redaction: RateLimit | None = option(
         default=None,
         doc="Redactions by one administrator of a room.",

@@ -29,6 +29,7 @@ from synapse_lite.config.ratelimiting import RatelimitingConfig
 from synapse_lite.config.registration import PasswordConfig, RegistrationConfig
 from synapse_lite.config.rooms import RoomsConfig
 from synapse_lite.config.server import PresenceConfig, ServerConfig
+from synapse_lite.config.sessions import ExistingSessionConfig, SessionsConfig
 from synapse_lite.config.tls import TlsConfig
 from synapse_lite.config.worker import WorkerConfig
 
@@ -47,6 +48,8 @@ class Config:
     keys: KeysConfig
     registration: RegistrationConfig
     password: PasswordConfig
+    sessions: SessionsConfig
+    existing_session: ExistingSessionConfig
     auth: AuthConfig
     tls: TlsConfig
     outbound: OutboundConfig

@@ -102,6 +102,14 @@ class WorkerConfig:
         parse=_parsers.cpu_set,
     )
 
+    @property
+    def replication_http_uri(self) -> str:
+        """Where workers call the master, without a path."""
+        host = self.replication_host
+        if ":" in host:
+            host = f"[{host}]"
+        return f"http://{host}:{self.replication_http_port}"
+
     def check(self) -> Iterator[tuple[str, str]]:
         if self.app is None:
             return

@@ -12,14 +12,13 @@ from ..api.errors import (
 )
 from ..http.authenticator import Authenticator
 from ..http.request import Request
+from ..replication.token_confirmation import TokenConfirmation
 from ..server import Homeserver
 from ..storage.access_tokens import AccessToken, AccessTokensWorkerStore, hash_token
 from ..storage.registration import RegistrationWorkerStore, User
 from ..types.requester import Requester
-from .access_tokens import may_be_access_token
+from .access_tokens import MAX_TOKEN_LENGTH, may_be_access_token
 from .client_ips import ClientIps
-
-_MAX_TOKEN_LENGTH = 1024
 
 
 class AccountAuthenticator(Authenticator):
@@ -29,6 +28,7 @@ class AccountAuthenticator(Authenticator):
         self._tokens = hs.part(AccessTokensWorkerStore)
         self._users = hs.part(RegistrationWorkerStore)
         self._client_ips = hs.part(ClientIps)
+        self._confirmation = hs.part(TokenConfirmation)
         self._clock = hs.clock
 
     async def authenticate(
@@ -63,6 +63,8 @@ class AccountAuthenticator(Authenticator):
         if user is None:
             raise UnknownTokenError
         _check(user, allow_locked=allow_locked)
+        if token.unconfirmed and token.refresh_token_id is not None:
+            await self._confirmation.confirm(token.refresh_token_id)
         self._client_ips.note(token, request.client_ip, request.user_agent)
         return Requester(
             user_id=token.user_id,
@@ -73,7 +75,7 @@ class AccountAuthenticator(Authenticator):
         )
 
     async def _find(self, text: str) -> AccessToken:
-        if len(text) > _MAX_TOKEN_LENGTH or not may_be_access_token(text):
+        if len(text) > MAX_TOKEN_LENGTH or not may_be_access_token(text):
             raise UnknownTokenError
         try:
             return await self._tokens.get_access_token(hash_token(text))

@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import string
-
-import attrs
-
 from ..api.constants import LoginType
 from ..http.rate_limits import RateLimits
 from ..server import Homeserver
 from ..storage.devices import DevicesStore, NewLogin
 from ..util.json import JsonDict
-from .access_tokens import make_access_token
 from .password_check import PasswordCheck, PasswordSubmission
-
-MAX_DEVICE_ID_BYTES = 255
-MAX_DEVICE_NAME_BYTES = 400
-
-
-@attrs.frozen
-class DeviceChoice:
-    """The device that a client wants to be; one is made up where it names none.
-
-    `ip` and `user_agent` are those of the request.
-    """
-
-    device_id: str | None = None
-    display_name: str | None = None
-    ip: str = ""
-    user_agent: str = ""
-
-    def new_login(self) -> NewLogin:
-        """The device with a fresh token."""
-        device_id = self.device_id or "".join(random.choices(string.ascii_uppercase, k=10))
-        return NewLogin(device_id, self.display_name, make_access_token(), self.ip, self.user_agent)
+from .sessions import DeviceChoice, Sessions
 
 
 class LoginHandler:
@@ -43,6 +17,7 @@ class LoginHandler:
     def __init__(self, hs: Homeserver) -> None:
         self._devices = hs.part(DevicesStore)
         self._check = hs.part(PasswordCheck)
+        self._sessions = hs.part(Sessions)
         limits = hs.part(RateLimits)
         self._limit_address = limits.checker("rc_login.address")
         self._limit_account = limits.checker("rc_login.account")
@@ -62,7 +37,7 @@ class LoginHandler:
         self._limit_address(device.ip)
         user_id = await self._check.check(submission)
         self._limit_account(user_id)
-        login = device.new_login()
+        login = self._sessions.new_login(device)
         await self._devices.log_in_device(user_id, login)
         return self.answer(user_id, login)
 
@@ -70,8 +45,8 @@ class LoginHandler:
         """What the client of a user is told after logging in, or registering with or without."""
         answer: JsonDict = {"user_id": user_id, "home_server": self._server_name}
         if login is not None:
-            answer["access_token"] = login.token
             answer["device_id"] = login.device_id
+            answer.update(self._sessions.tokens_of(login))
             if self._base_url is not None:
                 answer["well_known"] = {"m.homeserver": {"base_url": self._base_url}}
         return answer

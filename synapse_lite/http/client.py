@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.error import (
     ConnectError,
+    ConnectingCancelledError,
     ConnectionClosed,
     ConnectionRefusedError,
     DNSLookupError,
@@ -194,7 +195,7 @@ class InternalClient:
             return await running
         except DeferredTimeoutError as error:
             raise UnreachableError("A process of this server does not answer") from error
-        except (ConnectError, DNSLookupError, RequestNotSent) as error:
+        except (ConnectError, ConnectingCancelledError, DNSLookupError, RequestNotSent) as error:
             raise NotReachedError("A process of this server cannot be reached") from error
         except ResponseNeverReceived as error:
             raise NoAnswerError("A process of this server cannot be reached") from error

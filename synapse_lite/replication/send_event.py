@@ -204,11 +204,7 @@ class MasterEventSink(EventSink):
 
     def __init__(self, hs: Homeserver) -> None:
         self._client = hs.part(InternalClient)
-        host = hs.config.worker.replication_host
-        if ":" in host:
-            host = f"[{host}]"
-        port = hs.config.worker.replication_http_port
-        self._uri = f"http://{host}:{port}{REPLICATION[0]}{PATH}"
+        self._uri = f"{hs.config.worker.replication_http_uri}{REPLICATION[0]}{PATH}"
 
     async def persist(
         self,

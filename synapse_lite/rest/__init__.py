@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..http.endpoint import Servlet
-from ..replication import send_event
+from ..replication import send_event, token_confirmation
 from . import admin, client, well_known
 
 SERVLETS: tuple[type[Servlet], ...] = (
@@ -12,4 +12,5 @@ SERVLETS: tuple[type[Servlet], ...] = (
     *well_known.SERVLETS,
     # What workers ask of the master.
     *send_event.SERVLETS,
+    *token_confirmation.SERVLETS,
 )

@@ -20,6 +20,11 @@ _ID_BITS = 53
 """Ids of tokens are random, so that no counter is needed, and fit JSON numbers."""
 
 
+def new_token_id() -> int:
+    """An id for a token."""
+    return secrets.randbits(_ID_BITS)
+
+
 def hash_token(token: str) -> str:
     """The form in which a token is stored and looked up. Tokens are random: no salt is needed."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
@@ -27,12 +32,18 @@ def hash_token(token: str) -> str:
 
 @attrs.frozen
 class AccessToken:
-    """What a token stands for; `expires_ts` is in ms, None if it does not expire."""
+    """What a token stands for; `expires_ts` is in ms, None if it does not expire.
+
+    `refresh_token_id` names the refresh token that came with it. That one is `unconfirmed` until
+    either of the two is used, which revokes those that they replace.
+    """
 
     token_id: int
     user_id: str
     device_id: str | None
     expires_ts: int | None
+    refresh_token_id: int | None = None
+    unconfirmed: bool = attrs.field(default=False, converter=bool)
 
 
 class AccessTokensWorkerStore(BaseStore):
@@ -46,10 +57,13 @@ class AccessTokensWorkerStore(BaseStore):
         """
         row = await self.db.read(
             "get_access_token",
-            lambda txn: txn.select_one(
-                "access_tokens",
-                ("token_id", "user_id", "device_id", "expires_ts"),
-                token_hash=token_hash,
+            lambda txn: txn.query_one(
+                "SELECT access.token_id, access.user_id, access.device_id, access.expires_ts,"
+                " access.refresh_token_id, refresh.replaces IS NOT NULL"
+                " FROM access_tokens AS access"
+                " LEFT JOIN refresh_tokens AS refresh ON refresh.token_id = access.refresh_token_id"
+                " WHERE access.token_hash = ?",
+                (token_hash,),
             ),
         )
         if row is None:
@@ -80,8 +94,9 @@ class AccessTokensStore(AccessTokensWorkerStore, MasterStore):
         token: str,
         device_id: str | None,
         expires_ts: int | None = None,
+        refresh_token_id: int | None = None,
     ) -> int:
-        token_id = secrets.randbits(_ID_BITS)
+        token_id = new_token_id()
         txn.insert(
             "access_tokens",
             token_id=token_id,
@@ -90,6 +105,7 @@ class AccessTokensStore(AccessTokensWorkerStore, MasterStore):
             device_id=device_id,
             created_ts=self.clock.time_ms(),
             expires_ts=expires_ts,
+            refresh_token_id=refresh_token_id,
         )
         # Not put into the cache: of two database threads, the one that has deleted the token
         # already may be the first to have its effects done.
@@ -117,12 +133,34 @@ class AccessTokensStore(AccessTokensWorkerStore, MasterStore):
     def _delete_tokens_where_txn(
         self, txn: Transaction, condition: str, args: list[str | int]
     ) -> None:
+        if self._forget_tokens_where_txn(txn, condition, args):
+            txn.execute(f"DELETE FROM access_tokens WHERE {condition}", args)
+
+    def _expire_tokens_of_refresh_tokens_txn(
+        self, txn: Transaction, refresh_token_ids: Collection[int]
+    ) -> None:
+        """End access tokens before their time, as those that have been superseded.
+
+        They stay for a while, so that a request that was under way is told to refresh and not that
+        the session is gone.
+        """
+        clause, args = txn.in_clause("refresh_token_id", refresh_token_ids)
+        now = self.clock.time_ms()
+        if self._forget_tokens_where_txn(txn, clause, args):
+            txn.execute(
+                "UPDATE access_tokens SET expires_ts = ?"
+                f" WHERE {clause} AND (expires_ts IS NULL OR expires_ts > ?)",
+                [now, *args, now],
+            )
+
+    def _forget_tokens_where_txn(
+        self, txn: Transaction, condition: str, args: list[str | int] | list[int]
+    ) -> bool:
+        """Have all processes read tokens anew. Returns whether there are any."""
         found = txn.query(f"SELECT token_hash FROM access_tokens WHERE {condition}", args)
-        if not found:
-            return
-        txn.execute(f"DELETE FROM access_tokens WHERE {condition}", args)
         if len(found) > _MAX_NAMED:
             txn.invalidate(self.get_access_token, None)
-            return
+            return True
         for (token_hash,) in found:
             txn.invalidate(self.get_access_token, (token_hash,))
+        return bool(found)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import attrs
 
 from ._base import BaseStore
-from .access_tokens import AccessTokensStore
+from .refresh_tokens import NewRefreshToken, RefreshTokensStore
 from .transaction import Transaction
 
 _COLUMNS = ("device_id", "display_name", "last_seen_ts", "last_seen_ip", "last_seen_user_agent")
@@ -26,13 +26,18 @@ class Device:
 
 @attrs.frozen
 class NewLogin:
-    """A device that is logged in, with its token, and where the request came from."""
+    """A device that is logged in, with its tokens, and where the request came from.
+
+    `expires_ts` is of the access token, in ms.
+    """
 
     device_id: str
     display_name: str | None
     token: str = attrs.field(repr=False)
     ip: str = ""
     user_agent: str = ""
+    expires_ts: int | None = None
+    refresh: NewRefreshToken | None = None
 
 
 class DevicesWorkerStore(BaseStore):
@@ -54,8 +59,8 @@ class DevicesWorkerStore(BaseStore):
         return None if row is None else Device(*row)
 
 
-class DevicesStore(DevicesWorkerStore, AccessTokensStore):
-    """Writes of devices. A device and its access tokens come and go together."""
+class DevicesStore(DevicesWorkerStore, RefreshTokensStore):
+    """Writes of devices. A device and its tokens come and go together."""
 
     async def log_in_device(self, user_id: str, login: NewLogin) -> int:
         """Give a device a token, in place of those that it had. Returns the token's id.
@@ -77,8 +82,16 @@ class DevicesStore(DevicesWorkerStore, AccessTokensStore):
         )
         if not is_new:
             self._delete_tokens_of_devices_txn(txn, user_id, [login.device_id])
+            self._delete_refresh_tokens_of_devices_txn(txn, user_id, [login.device_id])
             txn.update("devices", key, seen)
-        return self._insert_access_token_txn(txn, user_id, login.token, login.device_id)
+        refresh_id = None
+        if login.refresh is not None:
+            refresh_id = self._insert_refresh_token_txn(
+                txn, user_id, login.device_id, login.refresh
+            )
+        return self._insert_access_token_txn(
+            txn, user_id, login.token, login.device_id, login.expires_ts, refresh_id
+        )
 
     async def rename_device(self, user_id: str, device_id: str, display_name: str | None) -> bool:
         """Change the display name. Returns whether there is such a device."""
@@ -100,6 +113,7 @@ class DevicesStore(DevicesWorkerStore, AccessTokensStore):
         self, txn: Transaction, user_id: str, device_ids: Collection[str]
     ) -> None:
         self._delete_tokens_of_devices_txn(txn, user_id, device_ids)
+        self._delete_refresh_tokens_of_devices_txn(txn, user_id, device_ids)
         clause, args = txn.in_clause("device_id", device_ids)
         txn.execute(f"DELETE FROM devices WHERE user_id = ? AND {clause}", [user_id, *args])
 
@@ -116,6 +130,7 @@ class DevicesStore(DevicesWorkerStore, AccessTokensStore):
     ) -> None:
         """Delete the user's devices and tokens, but for those that make this request."""
         self._delete_tokens_of_user_txn(txn, user_id, except_token_id)
+        self._delete_refresh_tokens_of_user_txn(txn, user_id, except_device_id)
         # No device has an empty id.
         txn.execute(
             "DELETE FROM devices WHERE user_id = ? AND device_id <> ?",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ...api.constants import MAX_ID_LENGTH
 from ...api.urls import ADMIN_V1
 from ...handlers.client_ips import MAX_USER_AGENT
-from ...handlers.login import DeviceChoice, LoginHandler
+from ...handlers.login import LoginHandler
 from ...handlers.passwords import MAX_PASSWORD_LENGTH
 from ...handlers.registration import Application, RegistrationHandler
+from ...handlers.sessions import DeviceChoice, Sessions
 from ...handlers.shared_secret import SharedSecretRegistration, SharedSecretRequest
 from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...http.parameters import optional_bool, optional_enum, optional_str, require_str
@@ -30,6 +31,7 @@ class SharedSecretRegister(Servlet):
         self._signatures = hs.part(SharedSecretRegistration)
         self._registration = hs.part(RegistrationHandler)
         self._login = hs.part(LoginHandler)
+        self._sessions = hs.part(Sessions)
 
     async def get(self, request: Request) -> JsonDict:
         """A nonce, good for one registration within a minute."""
@@ -57,7 +59,7 @@ class SharedSecretRegister(Servlet):
             user_type=signed.user_type,
         )
         device = DeviceChoice(ip=request.client_ip, user_agent=request.user_agent[:MAX_USER_AGENT])
-        login = None if inhibit_login else device.new_login()
+        login = None if inhibit_login else self._sessions.new_login(device)
         user_id = await self._registration.register(application, login)
         return self._login.answer(user_id, login)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...api.urls import CLIENT
 from ...handlers.devices import DeviceHandler
-from ...handlers.login import MAX_DEVICE_ID_BYTES, MAX_DEVICE_NAME_BYTES
+from ...handlers.sessions import MAX_DEVICE_ID_BYTES, MAX_DEVICE_NAME_BYTES
 from ...handlers.ui_auth import UiAuthHandler
 from ...http.endpoint import Request, Servlet, endpoint
 from ...http.parameters import optional_str, require_str_list

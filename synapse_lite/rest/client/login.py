@@ -5,18 +5,20 @@ from __future__ import annotations
 from ...api.constants import LoginType
 from ...api.errors import UnknownError
 from ...api.urls import CLIENT
+from ...handlers.access_tokens import MAX_TOKEN_LENGTH
 from ...handlers.auth import AccountAuthenticator
 from ...handlers.client_ips import MAX_USER_AGENT
 from ...handlers.devices import DeviceHandler
-from ...handlers.login import (
+from ...handlers.login import LoginHandler
+from ...handlers.password_check import password_submission
+from ...handlers.sessions import (
     MAX_DEVICE_ID_BYTES,
     MAX_DEVICE_NAME_BYTES,
     DeviceChoice,
-    LoginHandler,
+    Sessions,
 )
-from ...handlers.password_check import password_submission
 from ...http.endpoint import Auth, Request, Servlet, endpoint
-from ...http.parameters import optional_str, require_str
+from ...http.parameters import optional_bool, optional_str, require_str
 from ...server import Homeserver
 from ...util.json import JsonDict
 
@@ -28,6 +30,7 @@ def device_choice(request: Request, body: JsonDict) -> DeviceChoice:
         optional_str(body, "initial_device_display_name", max_bytes=MAX_DEVICE_NAME_BYTES),
         request.client_ip,
         request.user_agent[:MAX_USER_AGENT],
+        optional_bool(body, "refresh_token", default=False),
     )
 
 
@@ -50,6 +53,19 @@ class Login(Servlet):
         if kind != LoginType.PASSWORD:
             raise UnknownError("This way to log in is not offered", status=400)
         return await self._handler.log_in(password_submission(body), device_choice(request, body))
+
+
+@endpoint("POST", CLIENT, "/refresh", auth=Auth.NONE)
+class Refresh(Servlet):
+    """Get a new access token for a refresh token (section "Refreshing access tokens")."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        super().__init__(hs)
+        self._sessions = hs.part(Sessions)
+
+    async def answer(self, request: Request) -> JsonDict:
+        token = require_str(request.json(), "refresh_token", MAX_TOKEN_LENGTH)
+        return await self._sessions.refresh(token)
 
 
 @endpoint("POST", CLIENT, "/logout", auth=Auth.NONE)
@@ -80,4 +96,4 @@ class LogoutAll(Servlet):
         return {}
 
 
-SERVLETS: tuple[type[Servlet], ...] = (Login, Logout, LogoutAll)
+SERVLETS: tuple[type[Servlet], ...] = (Login, Refresh, Logout, LogoutAll)

@@ -9,6 +9,7 @@ from ...handlers.account import AccountHandler
 from ...handlers.login import LoginHandler
 from ...handlers.passwords import MAX_PASSWORD_LENGTH
 from ...handlers.registration import Application, RegistrationHandler
+from ...handlers.sessions import Sessions
 from ...handlers.ui_auth import Approval, Flow, Operation, UiAuthHandler
 from ...handlers.ui_auth_stages import MAX_TOKEN_BYTES
 from ...http.endpoint import Auth, Request, Servlet, endpoint
@@ -31,6 +32,7 @@ class Register(Servlet):
         self._account = hs.part(AccountHandler)
         self._ui_auth = hs.part(UiAuthHandler)
         self._login = hs.part(LoginHandler)
+        self._sessions = hs.part(Sessions)
         config = hs.config.registration
         self._is_enabled = config.enable_registration
         stage = LoginType.DUMMY
@@ -52,7 +54,7 @@ class Register(Servlet):
         application = _application(body, approval)
         login = None
         if not optional_bool(body, "inhibit_login", default=False):
-            login = device_choice(request, body).new_login()
+            login = self._sessions.new_login(device_choice(request, body))
         self._handler.count_registration(request.client_ip)
         user_id = await self._handler.register(application, login)
         await self._ui_auth.finish(approval)
