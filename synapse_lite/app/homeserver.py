@@ -6,6 +6,8 @@ from ..handlers.account_tasks import AccountTasks
 from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, MasterClientIps
 from ..handlers.persistence import LocalEventSink
+from ..handlers.room_following import RoomFollowing
+from ..handlers.room_upgrade import RoomUpgradeHandler
 from ..handlers.sessions import MasterTokenConfirmation
 from ..handlers.token_expiry import TokenExpiry
 from ..handlers.ui_auth import UiAuthHandler
@@ -60,6 +62,16 @@ MASTER = Process(
             "Tells rooms of new names and pictures, joins rooms for new users, leaves them for"
             " deactivated ones.",
             lambda hs: hs.part(AccountTasks),
+        ),
+        Duty(
+            "room_upgrades",
+            "Completes upgrades of rooms that were cut short.",
+            lambda hs: hs.part(RoomUpgradeHandler),
+        ),
+        Duty(
+            "room_following",
+            "Carries tags, push rules and direct chats over into the rooms that replace others.",
+            lambda hs: hs.part(RoomFollowing),
         ),
     ),
     many=False,

@@ -21,6 +21,11 @@ from ..util.random import random_string_secure
 _ROOM_ID_LETTERS = 18
 
 
+def new_room_id(server_name: str) -> str:
+    """An id for a new room, in versions where it does not come from the create event."""
+    return f"!{random_string_secure(_ROOM_ID_LETTERS)}:{server_name}"
+
+
 class NewRoom:
     """The events of a room that one user creates; all are checked as they are added."""
 
@@ -33,8 +38,12 @@ class NewRoom:
         server_name: str,
         signing_key: SigningKey,
         origin_server_ts: int,
+        room_id: str | None = None,
     ) -> None:
-        """Begin with m.room.create. Raises BadJsonError, TooLargeError, ForbiddenError."""
+        """Begin with m.room.create; `room_id` may be chosen where the version draws it.
+
+        Raises BadJsonError, TooLargeError, ForbiddenError.
+        """
         self._version = room_version
         self._creator = creator
         self._server_name = server_name
@@ -42,7 +51,7 @@ class NewRoom:
         self._timestamp = origin_server_ts
         self._room_id: str | None = None
         if not room_version.room_id_from_create_event:
-            self._room_id = f"!{random_string_secure(_ROOM_ID_LETTERS)}:{server_name}"
+            self._room_id = room_id or new_room_id(server_name)
         self._events: list[Event] = []
         self._state: dict[StateKey, Event] = {}
         self._create = self.add(EventTypes.CREATE, create_content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ..streams import ACCOUNT_DATA, AccountDataRow, Stream
@@ -153,6 +153,39 @@ class AccountDataStore(AccountDataWorkerStore, MasterStore):
                 raise TooMuchAccountDataError(f"{row.user_id} has {most} entries in {table}")
             txn.upsert(table, key, values)
         txn.changed(ACCOUNT_DATA, token, row)
+
+    async def change_account_data(
+        self, user_id: str, data_type: str, change: Callable[[JsonDict], JsonDict | None]
+    ) -> None:
+        """Change global account data that is there, with no other write in between.
+
+        `change` gets the content and returns the new one, or None to leave it as it is.
+        """
+        async with self.writing(ACCOUNT_DATA) as token:
+            await self.db.run(
+                "change_account_data",
+                self._change_account_data_txn,
+                token,
+                user_id,
+                data_type,
+                change,
+            )
+
+    @classmethod
+    def _change_account_data_txn(
+        cls,
+        txn: Transaction,
+        token: int,
+        user_id: str,
+        data_type: str,
+        change: Callable[[JsonDict], JsonDict | None],
+    ) -> None:
+        key = {"user_id": user_id, "data_type": data_type}
+        row = txn.select_one("account_data", ("data",), **key)
+        content = None if row is None else change(decode_stored_json(row[0]))
+        if content is not None:
+            new = AccountDataRow(user_id, None, data_type, content)
+            cls._set_account_data_txn(txn, token, new, None)
 
 
 def _count_txn(txn: Transaction, table: str, user_id: str, most: int) -> int:

@@ -18,6 +18,7 @@ from .recent_receipts import RecentReceiptsWorkerStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
 from .reports import ReportsStore
+from .room_upgrades import RoomUpgradesStore
 from .rooms import RoomsStore
 from .state_changes import StateChangesWorkerStore
 from .state_groups import StateGroupsStore
@@ -33,6 +34,7 @@ class DataStore(
     ClientIpsStore,
     PersistEventsStore,
     RoomsStore,
+    RoomUpgradesStore,
     ReportsStore,
     RelationsWorkerStore,
     AliasesStore,

@@ -310,6 +310,18 @@ class MembershipsWorkerStore(BaseStore):
         """The servers with a joined user: a live set."""
         return (await self.get_room_members(room_id)).hosts.keys()
 
+    async def get_ban_event_ids(self, room_id: str) -> list[str]:
+        """The events by which users are banned from a room."""
+        rows = await self.db.read(
+            "get_ban_event_ids",
+            lambda txn: txn.query(
+                "SELECT event_id FROM current_state_events"
+                " WHERE room_id = ? AND type = ? AND membership = ? ORDER BY state_key",
+                (room_id, EventTypes.MEMBER, Membership.BAN),
+            ),
+        )
+        return [event_id for (event_id,) in rows]
+
     async def is_host_joined(self, room_id: str, host: str) -> bool:
         """Whether a server has a joined user."""
         return host in (await self.get_room_members(room_id)).hosts
