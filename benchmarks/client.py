@@ -41,6 +41,11 @@ class _Connection:
         self._writer = writer
         self.is_usable = True
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the other side has closed it; proxies do after a while."""
+        return self._reader.at_eof()
+
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         self.is_usable = False
         self._writer.write(request)
@@ -98,7 +103,7 @@ class Session:
 
     async def exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """Status and body of an answer. Raises OSError, TimeoutError or AnswerError."""
-        connection = self._idle.pop() if self._idle else await self._connect()
+        connection = self._idle_connection() or await self._connect()
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await connection.exchange(self._request(method, path, body))
         if connection.is_usable:
@@ -106,6 +111,15 @@ class Session:
         else:
             connection.close()
         return answer
+
+    def _idle_connection(self) -> _Connection | None:
+        """One that waits for nothing and that the other side has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed:
+                return connection
+            connection.close()
+        return None
 
     async def _connect(self) -> _Connection:
         return _Connection(
@@ -189,6 +203,20 @@ class Session:
         path = f"/rooms/{quote(room_id)}/typing/{quote(self.user_id)}"
         body = {"typing": True, "timeout": 30_000} if is_typing else {"typing": False}
         await self.call("PUT", path, body)
+
+    async def set_presence(self, status: str) -> None:
+        """Be online, with a text that others see."""
+        path = f"/presence/{quote(self.user_id)}/status"
+        await self.call("PUT", path, {"presence": "online", "status_msg": status})
+
+    async def leave(self, room_id: str) -> None:
+        """Leave a room."""
+        await self.call("POST", f"/rooms/{quote(room_id)}/leave", {})
+
+    async def set_account_data(self, data_type: str, content: Json) -> None:
+        """Keep something for oneself, in all devices."""
+        path = f"/user/{quote(self.user_id)}/account_data/{quote(data_type)}"
+        await self.call("PUT", path, content)
 
 
 async def timed(action: Any) -> float:

@@ -26,7 +26,10 @@ class Sample:
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """What an operation costs: the median of its runs, and the latencies of all runs together."""
+    """What an operation costs: the median of its runs, and the latencies of all runs together.
+
+    The least and the most are of the server and PostgreSQL together.
+    """
 
     cpu_ms: float
     cpu_ms_least: float
@@ -35,6 +38,11 @@ class Figures:
     p50_ms: float
     p99_ms: float
     bytes_each: float
+
+    @property
+    def all_cpu_ms(self) -> float:
+        """That of PostgreSQL as well."""
+        return self.cpu_ms + self.database_cpu_ms
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -52,11 +60,15 @@ def figures_of(samples: Sequence[Sample]) -> Figures:
     if not samples:
         raise ValueError("an operation that was not run has no figures")
     cpu = [sample.cpu_seconds / sample.count * 1000 for sample in samples]
+    whole = [
+        (sample.cpu_seconds + sample.database_cpu_seconds) / sample.count * 1000
+        for sample in samples
+    ]
     latencies = [latency for sample in samples for latency in sample.latencies]
     return Figures(
         cpu_ms=statistics.median(cpu),
-        cpu_ms_least=min(cpu),
-        cpu_ms_most=max(cpu),
+        cpu_ms_least=min(whole),
+        cpu_ms_most=max(whole),
         database_cpu_ms=statistics.median(
             sample.database_cpu_seconds / sample.count * 1000 for sample in samples
         ),

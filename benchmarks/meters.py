@@ -41,13 +41,25 @@ def cpu_ticks(pids: Iterable[int]) -> int:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Processor time of processes since they began."""
-    return cpu_ticks(pids) / _TICKS
+    """Processor time of the threads of processes since they began, to the nanosecond.
+
+    Kernels without schedstat tell it in ticks.
+    """
+    pids = list(pids)
+    try:
+        return sum(map(_scheduled_seconds, pids))
+    except FileNotFoundError:
+        return cpu_ticks(pids) / _TICKS
 
 
-def pss_bytes(pids: Iterable[int]) -> int:
-    """Proportional set size of processes together."""
-    return sum(pss_in_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")) for pid in pids)
+def _scheduled_seconds(pid: int) -> float:
+    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(file.read_text("ascii").split()[0]) for file in files) / 1e9
+
+
+def pss_bytes(pid: int) -> int:
+    """Proportional set size of a process."""
+    return pss_in_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text("ascii"))
 
 
 async def settle(pids: Sequence[int]) -> None:
@@ -67,6 +79,9 @@ class Database(Protocol):
     def size(self) -> int:
         """Bytes in use."""
 
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+
     def backend_seconds(self) -> float:
         """Processor time of the database's own processes that serve the server."""
 
@@ -78,13 +93,21 @@ class SqliteFile:
     path: Path
 
     def size(self) -> int:
-        """Pages in use, those in the write-ahead log among them."""
-        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        """Pages in use, those in the write-ahead log among them: the file after a checkpoint."""
+        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60)
         try:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             (page_size,) = connection.execute("PRAGMA page_size").fetchone()
             return int((pages - free) * page_size)
+        finally:
+            connection.close()
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60)
+        try:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
         finally:
             connection.close()
 
@@ -103,6 +126,10 @@ class PostgresDatabase:
     def size(self) -> int:
         """Bytes of its files."""
         return int(self._one("SELECT pg_database_size(current_database())")[0][0])
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        return int(self._one(f"SELECT count(*) FROM {table}")[0][0])
 
     def backend_seconds(self) -> float:
         """Of the backends that are connected now: those of a pool stay."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from .client import Address, Session, timed
+from .client import Address, Json, Session, timed
 
 IN_FLIGHT = 32
 LARGE_ROOM = 500
@@ -24,6 +24,8 @@ SYNCED_ROOMS = 200
 MESSAGES_PER_SYNCED_ROOM = 3
 PAGE = 100
 DELIVERY_MS = 60_000
+WATCHING = 20
+PRESENCE_ROUNDS = 20
 DELIVERY_ROUNDS = 10
 
 Work = Callable[[], Awaitable[list[float]]]
@@ -45,10 +47,14 @@ async def each(actions: Iterable[Callable[[], Awaitable[Any]]], at_once: int) ->
 
 
 class World:
-    """Users and rooms of one server, made when they are first wanted."""
+    """Users and rooms of one server, made when they are first wanted.
 
-    def __init__(self, address: Address) -> None:
+    A quick one does a quarter of the work in smaller rooms: to see that all works, and roughly.
+    """
+
+    def __init__(self, address: Address, *, is_quick: bool = False) -> None:
         self.nobody = Session(address)
+        self._is_quick = is_quick
         self.users: list[Session] = []
         self._rooms: dict[tuple[str, int], str] = {}
         self._numbers = itertools.count()
@@ -56,6 +62,10 @@ class World:
     def fresh(self, kind: str) -> str:
         """A name that was not used before."""
         return f"{kind}{next(self._numbers)}"
+
+    def amount(self, full: int) -> int:
+        """How often to do something, or how large to make it."""
+        return max(1, full // 4) if self._is_quick else full
 
     async def members(self, count: int) -> list[Session]:
         """So many users, always the same ones."""
@@ -129,21 +139,21 @@ async def register(world: World) -> Work:
         user.close()
         again.close()
 
-    return lambda: each([one] * 50, 1)
+    return lambda: each([one] * world.amount(50), 1)
 
 
 @operation("create a public room", grows=True)
 async def create_room(world: World) -> Work:
     """Rooms one after another."""
     (user,) = await world.members(1)
-    return lambda: each([user.create_room] * 30, 1)
+    return lambda: each([user.create_room] * world.amount(30), 1)
 
 
 @operation("send, one at a time, room of 50", grows=True)
 async def send(world: World) -> Work:
     """Messages one after another into one room."""
     room = await world.room("send", 50)
-    sends = world.sends(await world.members(1), [room], 400)
+    sends = world.sends(await world.members(1), [room], world.amount(400))
     return lambda: each(sends, 1)
 
 
@@ -151,7 +161,7 @@ async def send(world: World) -> Work:
 async def send_one_room(world: World) -> Work:
     """Messages of 32 users at once into one room."""
     room = await world.room("send", 50)
-    sends = world.sends(await world.members(IN_FLIGHT), [room], 640)
+    sends = world.sends(await world.members(IN_FLIGHT), [room], world.amount(640))
     return lambda: each(sends, IN_FLIGHT)
 
 
@@ -160,23 +170,23 @@ async def send_many_rooms(world: World) -> Work:
     """Messages of 32 users at once, each into a room of their own."""
     users = await world.members(IN_FLIGHT)
     rooms = [await user.create_room() for user in users]
-    sends = world.sends(users, rooms, 640)
+    sends = world.sends(users, rooms, world.amount(640))
     return lambda: each(sends, IN_FLIGHT)
 
 
 @operation("send, room of 500 local members", grows=True)
 async def send_large_room(world: World) -> Work:
     """Messages one after another into a large room in which nobody waits."""
-    room = await world.room("large", LARGE_ROOM)
-    sends = world.sends(await world.members(1), [room], 100)
+    room = await world.room("large", world.amount(LARGE_ROOM))
+    sends = world.sends(await world.members(1), [room], world.amount(100))
     return lambda: each(sends, 1)
 
 
 @operation("deliver a message to one of 200 waiting /sync")
 async def deliver(world: World) -> Work:
     """Messages to 200 clients that wait; latencies are from sending to having the answer."""
-    room = await world.room("delivery", WAITING)
-    users = await world.members(WAITING)
+    room = await world.room("delivery", world.amount(WAITING))
+    users = await world.members(world.amount(WAITING))
     since: dict[str, str] = {}
 
     async def begin(user: Session) -> None:
@@ -194,7 +204,7 @@ async def deliver(world: World) -> Work:
 
     async def work() -> list[float]:
         latencies = []
-        for number in range(DELIVERY_ROUNDS):
+        for number in range(world.amount(DELIVERY_ROUNDS)):
             waiting = [asyncio.create_task(receive(user)) for user in users]
             await asyncio.sleep(1.0)
             began = time.perf_counter()
@@ -209,8 +219,8 @@ async def deliver(world: World) -> Work:
 async def initial_sync(world: World) -> Work:
     """Initial syncs of a user, each of a new device, so that no kept answer serves it."""
     user = await world.nobody.register(world.fresh("collector"))
-    rooms = [await user.create_room() for _ in range(SYNCED_ROOMS)]
-    await each(world.sends([user], rooms, SYNCED_ROOMS * MESSAGES_PER_SYNCED_ROOM), 4)
+    rooms = [await user.create_room() for _ in range(world.amount(SYNCED_ROOMS))]
+    await each(world.sends([user], rooms, len(rooms) * MESSAGES_PER_SYNCED_ROOM), 4)
     devices = [await world.nobody.log_in(user.user_id) for _ in range(5)]
     return lambda: each([device.sync for device in devices], 1)
 
@@ -221,13 +231,13 @@ async def idle_sync(world: World) -> Work:
     await world.room("send", 50)
     user = (await world.members(50))[1]
     since = (await user.sync())["next_batch"]
-    return lambda: each([partial(user.sync, since)] * 500, 1)
+    return lambda: each([partial(user.sync, since)] * world.amount(500), 1)
 
 
 @operation("join a public room", grows=True)
 async def join(world: World) -> Work:
     """Users join a room one after another."""
-    first, *others = await world.members(101)
+    first, *others = await world.members(1 + world.amount(100))
     room = await first.create_room()
     return lambda: each([partial(user.join, room) for user in others], 1)
 
@@ -238,7 +248,7 @@ async def messages(world: World) -> Work:
     room = await world.room("paged", 10)
     users = await world.members(10)
     await each(world.sends(users, [room], PAGE), 4)
-    return lambda: each([partial(user.page, room, PAGE) for user in users * 5], 1)
+    return lambda: each([partial(user.page, room, PAGE) for user in users * world.amount(8)], 1)
 
 
 @operation("receipt")
@@ -246,7 +256,9 @@ async def receipt(world: World) -> Work:
     """A member reads message after message."""
     room = await world.room("read", 10)
     first, second, *_ = await world.members(10)
-    events = [await first.send(room, "to read", world.fresh("txn")) for _ in range(200)]
+    events = [
+        await first.send(room, "to read", world.fresh("txn")) for _ in range(world.amount(200))
+    ]
     return lambda: each(
         [partial(second.send_receipt, room, event) for event in events],
         1,
@@ -259,6 +271,47 @@ async def typing(world: World) -> Work:
     room = await world.room("read", 10)
     (user,) = await world.members(1)
     return lambda: each(
-        [partial(user.set_typing, room, is_typing=n % 2 == 0) for n in range(400)],
+        [partial(user.set_typing, room, is_typing=n % 2 == 0) for n in range(world.amount(400))],
         1,
+    )
+
+
+@operation("presence, to one of 19 waiting /sync")
+async def presence(world: World) -> Work:
+    """A user says what they do; latencies are from saying it to having it, as delivered."""
+    await world.room("watched", WATCHING)
+    speaker, *watchers = await world.members(WATCHING)
+    since: dict[str, str] = {}
+
+    async def begin(user: Session) -> None:
+        since[user.user_id] = (await user.sync())["next_batch"]
+
+    await each([partial(begin, user) for user in [speaker, *watchers]], 8)
+
+    async def see(user: Session, status: str) -> float:
+        while True:
+            answer = await user.sync(since[user.user_id], DELIVERY_MS)
+            arrived = time.perf_counter()
+            since[user.user_id] = answer["next_batch"]
+            if _tells_of(answer, speaker.user_id, status):
+                return arrived
+
+    async def work() -> list[float]:
+        latencies = []
+        for _ in range(world.amount(PRESENCE_ROUNDS)):
+            status = world.fresh("busy with task ")
+            waiting = [asyncio.create_task(see(user, status)) for user in watchers]
+            await asyncio.sleep(0.5)
+            began = time.perf_counter()
+            await speaker.set_presence(status)
+            latencies += [arrived - began for arrived in await asyncio.gather(*waiting)]
+        return latencies
+
+    return work
+
+
+def _tells_of(answer: Json, user_id: str, status: str) -> bool:
+    return any(
+        event.get("sender") == user_id and event["content"].get("status_msg") == status
+        for event in answer.get("presence", {}).get("events", [])
     )

@@ -225,7 +225,7 @@ class Deployment:
     def proxied(self) -> list[Proxied]:
         """What nginx has answered so far, and who was asked."""
         found = []
-        for line in self._log(NGINX).read_text("utf-8").splitlines():
+        for line in self.log_path(NGINX).read_text("utf-8").splitlines():
             match = _PROXY_LINE.search(line)
             assert match is not None, f"a line of nginx's access log is not understood: {line}"
             found.append(
@@ -241,7 +241,7 @@ class Deployment:
 
     def served_by(self, name: str) -> list[tuple[str, str]]:
         """Method and URI of the requests in a process's own access log."""
-        text = self._log(name).read_text("utf-8")
+        text = self.log_path(name).read_text("utf-8")
         return [(match["method"], match["uri"]) for match in _ACCESS_LINE.finditer(text)]
 
     def address_of(self, name: str) -> str:
@@ -250,7 +250,7 @@ class Deployment:
 
     def log_text(self, name: str) -> str:
         """All that a process has logged."""
-        path = self._log(name)
+        path = self.log_path(name)
         return path.read_text("utf-8") if path.exists() else ""
 
     def start_beside(self, name: str, command: Sequence[str]) -> ChildProcess:
@@ -362,11 +362,12 @@ class Deployment:
                 continue
             state = child.process.poll()
             parts.append(f"===== {name}: {'running' if state is None else f'ended with {state}'}")
-            paths = {child.output, self._log(name), self.folder / "logs" / f"{name}-error.log"}
+            paths = {child.output, self.log_path(name), self.folder / "logs" / f"{name}-error.log"}
             parts += [_end_of(path) for path in sorted(paths) if path.exists()]
         return "\n".join(parts)
 
-    def _log(self, name: str) -> Path:
+    def log_path(self, name: str) -> Path:
+        """The log file of a process."""
         files = {MASTER: "homeserver.log", NGINX: "nginx-access.log"}
         return self.folder / "logs" / files.get(name, f"{name}.log")
 
