@@ -10,11 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 
-from ..api.constants import EventTypes, HistoryVisibility, JoinRules
+from ..api.constants import JoinRules
 from ..api.errors import InvalidParamError
 from ..crypto.base64 import decode_base64, encode_base64
 from ..events.event import Event, StateKey
-from ..events.visibility import visibility_in
 from ..server import Homeserver
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
@@ -22,24 +21,12 @@ from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..streams import CURRENT_STATE_DELTAS
 from ..util.async_helpers import SharedCall
 from ..util.json import JsonDict, decode_json, encode_json
+from .room_summaries import KEYS, public_chunk
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 500
 """Most rooms of one answer."""
 
-_KEYS: tuple[StateKey, ...] = tuple(
-    (event_type, "")
-    for event_type in (
-        EventTypes.CREATE,
-        EventTypes.NAME,
-        EventTypes.TOPIC,
-        EventTypes.AVATAR,
-        EventTypes.CANONICAL_ALIAS,
-        EventTypes.JOIN_RULES,
-        EventTypes.HISTORY_VISIBILITY,
-        EventTypes.GUEST_ACCESS,
-    )
-)
 _OPEN = (JoinRules.PUBLIC, JoinRules.KNOCK, JoinRules.KNOCK_RESTRICTED)
 _MAX_TOKEN = 1024
 
@@ -154,7 +141,7 @@ class PublicRoomList:
     async def _make(self, room_ids: Collection[str]) -> dict[str, PublicRoom | None]:
         """Entries of rooms; None for one that is not to be shown."""
         counts = await self._memberships.get_joined_counts_for_rooms(room_ids)
-        states = await self._current_state.get_current_state_for_rooms(room_ids, _KEYS)
+        states = await self._current_state.get_current_state_for_rooms(room_ids, KEYS)
         return {room_id: _entry(room_id, counts[room_id], states[room_id]) for room_id in room_ids}
 
 
@@ -184,53 +171,14 @@ def _first(rooms: Sequence[PublicRoom], holds: Callable[[PublicRoom], bool]) -> 
 
 def _entry(room_id: str, joined: int, state: Mapping[StateKey, Event]) -> PublicRoom | None:
     """The entry of a room; None where nobody is in it, or it is not open."""
-
-    def text(event_type: str, field: str) -> str | None:
-        event = state.get((event_type, ""))
-        value = None if event is None else event.content.get(field)
-        return value if isinstance(value, str) and value else None
-
-    setting = state.get((EventTypes.HISTORY_VISIBILITY, ""))
-    visibility = visibility_in(None if setting is None else setting.content)
-    world_readable = visibility == HistoryVisibility.WORLD_READABLE
-    join_rule = text(EventTypes.JOIN_RULES, "join_rule") or JoinRules.INVITE
-    if not joined or not (join_rule in _OPEN or world_readable):
+    chunk = public_chunk(room_id, joined, state)
+    if not joined or not (chunk["join_rule"] in _OPEN or chunk["world_readable"]):
         return None
-    shown = {
-        "name": text(EventTypes.NAME, "name"),
-        "topic": _plain_topic(state.get((EventTypes.TOPIC, ""))),
-        "canonical_alias": text(EventTypes.CANONICAL_ALIAS, "alias"),
-        "avatar_url": text(EventTypes.AVATAR, "url"),
-        "room_type": text(EventTypes.CREATE, "type"),
-    }
-    chunk: JsonDict = {
-        "room_id": room_id,
-        "num_joined_members": joined,
-        "world_readable": world_readable,
-        "guest_can_join": text(EventTypes.GUEST_ACCESS, "guest_access") == "can_join",
-        "join_rule": join_rule,
-        **{name: value for name, value in shown.items() if value is not None},
-    }
-    searched = (shown["name"], shown["topic"], shown["canonical_alias"], room_id)
+    searched = (chunk.get("name"), chunk.get("topic"), chunk.get("canonical_alias"), room_id)
     return PublicRoom(
         room_id=room_id,
         joined=joined,
-        room_type=shown["room_type"],
+        room_type=chunk.get("room_type"),
         search_text="\n".join(value for value in searched if value).casefold(),
         chunk=chunk,
     )
-
-
-def _plain_topic(event: Event | None) -> str | None:
-    """The topic in plain text, from whichever place has it (m.room.topic)."""
-    if event is None:
-        return None
-    rich = event.content.get("m.topic")
-    texts = rich.get("m.text") if isinstance(rich, dict) else None
-    for candidate in texts if isinstance(texts, list) else ():
-        if isinstance(candidate, dict) and candidate.get("mimetype", "text/plain") == "text/plain":
-            body = candidate.get("body")
-            if isinstance(body, str) and body:
-                return body
-    topic = event.content.get("topic")
-    return topic if isinstance(topic, str) and topic else None

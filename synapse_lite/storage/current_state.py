@@ -149,6 +149,36 @@ class CurrentStateWorkerStore(EventsWorkerStore):
                 found[room_id][(kind, key)] = event_id
         return found
 
+    async def get_current_state_of_type_for_rooms(
+        self, room_ids: Collection[str], event_type: str, limit: int
+    ) -> dict[str, list[Event]]:
+        """The events of one type in the current state of many rooms, at most so many of each."""
+        if not room_ids:
+            return {}
+        ids = await self.db.read("get_state_of_type", self._of_type_txn, room_ids, event_type)
+        ids = {room_id: event_ids[:limit] for room_id, event_ids in ids.items()}
+        events = await self.get_events([each for event_ids in ids.values() for each in event_ids])
+        return {
+            room_id: [events[event_id] for event_id in event_ids if event_id in events]
+            for room_id, event_ids in ids.items()
+        }
+
+    @staticmethod
+    def _of_type_txn(
+        txn: Transaction, room_ids: Collection[str], event_type: str
+    ) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {room_id: [] for room_id in room_ids}
+        for piece in chunks(room_ids, ROOMS_PER_STATEMENT):
+            condition, args = txn.in_clause("room_id", piece)
+            rows = txn.query(
+                "SELECT room_id, event_id FROM current_state_events"
+                f" WHERE {condition} AND type = ? ORDER BY room_id, state_key",
+                [*args, event_type],
+            )
+            for room_id, event_id in rows:
+                found[room_id].append(event_id)
+        return found
+
     # Changes
 
     async def get_current_state_deltas(self, room_id: str, low: int, high: int) -> list[StateDelta]:
