@@ -258,6 +258,55 @@ class GuestAccessForbiddenError(MatrixError):
     ERRCODE = "M_GUEST_ACCESS_FORBIDDEN"
 
 
+class UserSuspendedError(MatrixError):
+    """The account is suspended, and may not do this meanwhile."""
+
+    STATUS = 403
+    ERRCODE = "M_USER_SUSPENDED"
+
+
+class ServerNotTrustedError(MatrixError):
+    """The request names a server, such as an identity server, that this server does not trust."""
+
+    STATUS = 400
+    ERRCODE = "M_SERVER_NOT_TRUSTED"
+
+
+class ThreepidAuthFailedError(MatrixError):
+    """It was not proved whose a third-party identifier is."""
+
+    STATUS = 403
+    ERRCODE = "M_THREEPID_AUTH_FAILED"
+
+
+class ThreepidDeniedError(MatrixError):
+    """This third-party identifier is not permitted here."""
+
+    STATUS = 403
+    ERRCODE = "M_THREEPID_DENIED"
+
+
+class ThreepidInUseError(MatrixError):
+    """Another account has the third-party identifier."""
+
+    STATUS = 400
+    ERRCODE = "M_THREEPID_IN_USE"
+
+
+class ThreepidMediumNotSupportedError(MatrixError):
+    """Third-party identifiers of this kind cannot be added here."""
+
+    STATUS = 400
+    ERRCODE = "M_THREEPID_MEDIUM_NOT_SUPPORTED"
+
+
+class ThreepidNotFoundError(MatrixError):
+    """No account has the third-party identifier."""
+
+    STATUS = 400
+    ERRCODE = "M_THREEPID_NOT_FOUND"
+
+
 class CannotLeaveServerNoticeRoomError(MatrixError):
     """The room of server notices cannot be left."""
 

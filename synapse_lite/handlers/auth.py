@@ -7,17 +7,16 @@ from ..api.errors import (
     MissingTokenError,
     NotFoundError,
     UnknownTokenError,
-    UserDeactivatedError,
-    UserLockedError,
 )
 from ..http.authenticator import Authenticator
 from ..http.request import Request
 from ..replication.token_confirmation import TokenConfirmation
 from ..server import Homeserver
 from ..storage.access_tokens import AccessToken, AccessTokensWorkerStore, hash_token
-from ..storage.registration import RegistrationWorkerStore, User
+from ..storage.registration import RegistrationWorkerStore
 from ..types.requester import Requester
 from .access_tokens import MAX_TOKEN_LENGTH, may_be_access_token
+from .account_state import check_usable
 from .client_ips import ClientIps
 
 
@@ -62,7 +61,7 @@ class AccountAuthenticator(Authenticator):
         user = await self._users.get_user(token.user_id)
         if user is None:
             raise UnknownTokenError
-        _check(user, allow_locked=allow_locked)
+        check_usable(user, allow_locked=allow_locked)
         if token.unconfirmed and token.refresh_token_id is not None:
             await self._confirmation.confirm(token.refresh_token_id)
         self._client_ips.note(token, request.client_ip, request.user_agent)
@@ -81,12 +80,3 @@ class AccountAuthenticator(Authenticator):
             return await self._tokens.get_access_token(hash_token(text))
         except NotFoundError:
             raise UnknownTokenError from None
-
-
-def _check(user: User, *, allow_locked: bool) -> None:
-    """Refuse accounts that must not be used."""
-    if user.is_deactivated:
-        raise UserDeactivatedError("This account has been deactivated")
-    if user.is_locked and not allow_locked:
-        # The client must keep what it has, and may log in again once the account is unlocked.
-        raise UserLockedError("This account has been locked", extra={"soft_logout": True})

@@ -7,7 +7,7 @@ import string
 
 import attrs
 
-from ..api.errors import UnknownTokenError, UserLockedError
+from ..api.errors import UnknownTokenError
 from ..http.rate_limits import RateLimits
 from ..replication.token_confirmation import TokenConfirmation
 from ..server import Homeserver
@@ -22,6 +22,7 @@ from ..storage.refresh_tokens import (
 from ..storage.registration import RegistrationWorkerStore
 from ..util.json import JsonDict
 from .access_tokens import REFRESH_PREFIX, make_access_token, make_token, may_be_token
+from .account_state import check_usable
 
 MAX_DEVICE_ID_BYTES = 255
 MAX_DEVICE_NAME_BYTES = 400
@@ -77,13 +78,11 @@ class Sessions:
         """New tokens for a refresh token, as the client gets them.
 
         Raises UnknownTokenError, softly where the device may log in again; UserLockedError,
-        LimitExceededError.
+        UserDeactivatedError, LimitExceededError.
         """
         token = await self._find(text)
         self._limit(f"{token.user_id} {token.device_id}")
-        user = await self._users.get_user(token.user_id)
-        if user is not None and user.is_locked:
-            raise UserLockedError("This account has been locked", extra={"soft_logout": True})
+        check_usable(await self._users.get_user(token.user_id))
         tokens = self._new_tokens(token.session_ends_ts)
         if not await self._store.refresh_session(token.token_id, tokens):
             raise UnknownTokenError("Unknown refresh token")

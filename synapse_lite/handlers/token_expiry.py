@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..server import Homeserver
-from ..storage.refresh_tokens import RefreshTokensStore
+from ..storage.registration import RegistrationStore
 from ..util.clock import Repeating
 
 EXPIRE_SECONDS = 600.0
@@ -13,7 +13,7 @@ class TokenExpiry:
     """A duty of the master."""
 
     def __init__(self, hs: Homeserver) -> None:
-        self._store = hs.part(RefreshTokensStore)
+        self._store = hs.part(RegistrationStore)
         self._clock = hs.clock
         self._timer: Repeating | None = None
 
@@ -29,3 +29,4 @@ class TokenExpiry:
     async def forget(self) -> None:
         """Delete what has expired."""
         await self._store.forget_superseded_tokens()
+        await self._store.forget_expired_short_tokens()

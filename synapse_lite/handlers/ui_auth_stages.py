@@ -47,7 +47,7 @@ class UiAuthStages:
     async def _password(self, auth: JsonDict, user_id: str | None, client_ip: str) -> JsonValue:
         """The password of the user who is logged in, who need not be named."""
         submission = password_submission(auth)
-        if submission.user is None and "identifier" not in auth:
+        if submission.names_nobody:
             submission = attrs.evolve(submission, user=user_id)
         found = await self._passwords.check(submission)
         if found != user_id:

@@ -8,6 +8,7 @@ import attrs
 
 from ._base import BaseStore
 from .refresh_tokens import NewRefreshToken, RefreshTokensStore
+from .short_tokens import LoginTokensStore
 from .transaction import Transaction
 
 _COLUMNS = ("device_id", "display_name", "last_seen_ts", "last_seen_ip", "last_seen_user_agent")
@@ -59,7 +60,7 @@ class DevicesWorkerStore(BaseStore):
         return None if row is None else Device(*row)
 
 
-class DevicesStore(DevicesWorkerStore, RefreshTokensStore):
+class DevicesStore(DevicesWorkerStore, RefreshTokensStore, LoginTokensStore):
     """Writes of devices. A device and its tokens come and go together."""
 
     async def log_in_device(self, user_id: str, login: NewLogin) -> int:
@@ -68,6 +69,23 @@ class DevicesStore(DevicesWorkerStore, RefreshTokensStore):
         A new device gets the display name; a known one keeps its own.
         """
         return await self.db.run("log_in_device", self._log_in_device_txn, user_id, login)
+
+    async def log_in_with_token(self, user_id: str, token_hash: str, login: NewLogin) -> bool:
+        """Use up a login token, and give a device a token as `log_in_device`.
+
+        Returns False, and changes nothing, if the token can no longer be used.
+        """
+        return await self.db.run(
+            "log_in_with_token", self._log_in_with_token_txn, user_id, token_hash, login
+        )
+
+    def _log_in_with_token_txn(
+        self, txn: Transaction, user_id: str, token_hash: str, login: NewLogin
+    ) -> bool:
+        if not self._use_login_token_txn(txn, user_id, token_hash):
+            return False
+        self._log_in_device_txn(txn, user_id, login)
+        return True
 
     def _log_in_device_txn(self, txn: Transaction, user_id: str, login: NewLogin) -> int:
         now = self.clock.time_ms()
@@ -131,6 +149,7 @@ class DevicesStore(DevicesWorkerStore, RefreshTokensStore):
         """Delete the user's devices and tokens, but for those that make this request."""
         self._delete_tokens_of_user_txn(txn, user_id, except_token_id)
         self._delete_refresh_tokens_of_user_txn(txn, user_id, except_device_id)
+        self._delete_login_tokens_of_user_txn(txn, user_id)
         # No device has an empty id.
         txn.execute(
             "DELETE FROM devices WHERE user_id = ? AND device_id <> ?",

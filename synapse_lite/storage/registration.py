@@ -11,6 +11,8 @@ from .devices import DevicesStore, NewLogin
 from .errors import StoreError
 from .profile import Profile, ProfileStore
 from .registration_tokens import RegistrationTokensStore
+from .short_tokens import OpenIdTokensStore
+from .threepids import ThreepidsStore
 from .transaction import Transaction
 
 _COLUMNS = (
@@ -86,7 +88,12 @@ class RegistrationWorkerStore(BaseStore):
 
 
 class RegistrationStore(
-    RegistrationWorkerStore, RegistrationTokensStore, DevicesStore, ProfileStore
+    RegistrationWorkerStore,
+    RegistrationTokensStore,
+    DevicesStore,
+    ThreepidsStore,
+    OpenIdTokensStore,
+    ProfileStore,
 ):
     """Writes of accounts."""
 
@@ -187,6 +194,8 @@ class RegistrationStore(
         txn.update("users", {"user_id": user_id}, changes)
         txn.invalidate(self.get_user, (user_id,))
         self._log_out_txn(txn, user_id, None, None)
+        self._delete_threepids_of_user_txn(txn, user_id)
+        self._delete_openid_tokens_of_user_txn(txn, user_id)
         txn.delete("user_ips", user_id=user_id)
         txn.delete("account_tasks", user_id=user_id)
         self._add_task_txn(txn, user_id, TaskName.LEAVE_ROOMS)

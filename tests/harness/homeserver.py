@@ -56,11 +56,19 @@ DEFAULTS: dict[str, Any] = {
     "registration_shared_secret": "shared",
     "rc_message": UNLIMITED,
     "rc_registration": UNLIMITED,
-    "rc_login": {"address": UNLIMITED, "account": UNLIMITED, "failed_attempts": UNLIMITED},
+    "rc_login": {
+        "address": UNLIMITED,
+        "account": UNLIMITED,
+        "failed_attempts": UNLIMITED,
+        "token": UNLIMITED,
+    },
     "rc_joins": {"local": UNLIMITED, "remote": UNLIMITED},
     "rc_joins_per_room": UNLIMITED,
     "rc_invites": {"per_room": UNLIMITED, "per_user": UNLIMITED, "per_issuer": UNLIMITED},
     "rc_room_creation": UNLIMITED,
+    "rc_3pid_validation": UNLIMITED,
+    "rc_openid": UNLIMITED,
+    "rc_refresh": UNLIMITED,
 }
 
 

@@ -42,11 +42,20 @@ _OVERRIDES = {
     "rc_message": _UNLIMITED,
     "rc_registration": _UNLIMITED,
     "rc_registration_token_validity": _UNLIMITED,
-    "rc_login": {"address": _UNLIMITED, "account": _UNLIMITED, "failed_attempts": _UNLIMITED},
+    "rc_login": {
+        "address": _UNLIMITED,
+        "account": _UNLIMITED,
+        "failed_attempts": _UNLIMITED,
+        "token": _UNLIMITED,
+    },
     "rc_joins": {"local": _UNLIMITED, "remote": _UNLIMITED},
     "rc_joins_per_room": _UNLIMITED,
     "rc_invites": {"per_room": _UNLIMITED, "per_user": _UNLIMITED, "per_issuer": _UNLIMITED},
     "rc_room_creation": _UNLIMITED,
+    "rc_3pid_validation": _UNLIMITED,
+    "rc_openid": _UNLIMITED,
+    "rc_refresh": _UNLIMITED,
+    "login_via_existing_session": {"enabled": True},
 }
 
 

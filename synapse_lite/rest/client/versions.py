@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...api.urls import CLIENT, CLIENT_ROOT
 from ...events.room_versions import ROOM_VERSIONS
+from ...handlers.login_tokens import hands_out_login_tokens
 from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...server import Homeserver
 from ...types.requester import Requester
@@ -36,6 +37,7 @@ class Capabilities(Servlet):
     def __init__(self, hs: Homeserver) -> None:
         super().__init__(hs)
         self._default_room_version = hs.config.server.default_room_version
+        self._hands_out_tokens = hands_out_login_tokens(hs.config)
         self._has_passwords = hs.config.password.enabled and hs.config.password.localdb_enabled
 
     async def answer(self, request: Request, requester: Requester) -> JsonDict:
@@ -54,7 +56,7 @@ class Capabilities(Servlet):
                 "m.set_displayname": {"enabled": True},
                 "m.set_avatar_url": {"enabled": True},
                 "m.3pid_changes": {"enabled": False},
-                "m.get_login_token": {"enabled": False},
+                "m.get_login_token": {"enabled": self._hands_out_tokens},
             }
         }
 
