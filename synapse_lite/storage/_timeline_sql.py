@@ -18,7 +18,8 @@ Condition = tuple[str, list[Any]]
 class EventTypeFilter:
     """Which events a client wants; None where it does not care.
 
-    In types, `*` stands for any characters (client-server API, "Filtering").
+    In types, `*` stands for any characters (client-server API, "Filtering"). `related_by_…`: there
+    is an event of one of these senders, or of these kinds of relation, that relates to it.
     """
 
     types: Collection[str] | None = None
@@ -27,6 +28,8 @@ class EventTypeFilter:
     not_senders: Collection[str] = ()
     contains_url: bool | None = None
     rel_types: Collection[str] | None = None
+    related_by_senders: Collection[str] | None = None
+    related_by_rel_types: Collection[str] | None = None
 
     def condition(self, txn: Transaction) -> Condition:
         """SQL that begins with AND, or nothing."""
@@ -43,8 +46,25 @@ class EventTypeFilter:
             parts.append(_one_of(txn, "rel_type", self.rel_types))
         if self.contains_url is not None:
             parts.append(("contains_url = ?", [self.contains_url]))
+        if self.related_by_senders is not None or self.related_by_rel_types is not None:
+            parts.append(self._related(txn))
         sql = "".join(f" AND {part}" for part, _ in parts)
         return sql, [arg for _, args in parts for arg in args]
+
+    def _related(self, txn: Transaction) -> Condition:
+        """That one event relates to it which is of these senders and of these kinds."""
+        parts = []
+        if self.related_by_senders is not None:
+            parts.append(_one_of(txn, "relation.sender", self.related_by_senders))
+        if self.related_by_rel_types is not None:
+            parts.append(_one_of(txn, "relation.rel_type", self.related_by_rel_types))
+        wanted = " AND ".join(part for part, _ in parts)
+        return (
+            "EXISTS (SELECT 1 FROM events AS relation WHERE relation.relates_to = events.event_id"
+            " AND relation.room_id = events.room_id AND relation.redacted_by IS NULL"
+            f" AND relation.soft_failed = ? AND {wanted})",
+            [False, *(arg for _, args in parts for arg in args)],
+        )
 
 
 def _one_of(txn: Transaction, column: str, values: Collection[str]) -> Condition:

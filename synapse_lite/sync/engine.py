@@ -24,6 +24,12 @@ from .stripped import StrippedRooms
 
 __all__ = ["SyncAnswer", "SyncEngine"]
 
+_NO_KEYS: JsonDict = {
+    "device_one_time_keys_count": {"signed_curve25519": 0},
+    "device_unused_fallback_key_types": [],
+}
+"""What clients look for in every answer: how many of the device's keys are left."""
+
 
 @attrs.frozen
 class SyncAnswer:
@@ -39,7 +45,7 @@ class SyncAnswer:
 
     def to_json(self) -> JsonDict:
         """The answer as JSON; rooms are in it as ready bytes."""
-        return {"next_batch": self.position.to_text(), **self.body}
+        return {"next_batch": self.position.to_text(), **_NO_KEYS, **self.body}
 
 
 class SyncEngine:

@@ -14,6 +14,7 @@ from ..events.event import Event
 from ..storage.timeline import EventTypeFilter
 from ..types.ids import InvalidIdError, check_room_id, is_user_id
 from ..util.json import JsonDict, JsonValue, encode_canonical_json
+from .event_form import WHOLE, EventForm, property_paths
 
 MAX_ITEMS = 1000
 """Most entries of one list in a filter."""
@@ -60,7 +61,8 @@ def _glob(parts: list[str], text: str) -> bool:
 class EventFilter:
     """Which events of one part of an answer the client wants; None where it does not care.
 
-    `key` is the same for filters that say the same. `limit` is what the client asked for.
+    `key` is the same for filters that say the same. `limit` is what the client asked for. What an
+    event is related to by others is asked for where history is read, not where events are new.
     """
 
     key: bytes = b"{}"
@@ -74,6 +76,8 @@ class EventFilter:
     contains_url: bool | None = None
     lazy_load_members: bool = False
     include_redundant_members: bool = False
+    related_by_senders: frozenset[str] | None = None
+    related_by_rel_types: frozenset[str] | None = None
     is_selective: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -129,6 +133,8 @@ class EventFilter:
             senders=self.senders,
             not_senders=self.not_senders,
             contains_url=self.contains_url,
+            related_by_senders=self.related_by_senders,
+            related_by_rel_types=self.related_by_rel_types,
         )
 
 
@@ -140,8 +146,7 @@ EVERYTHING = EventFilter()
 class Filter:
     """A filter for /sync.
 
-    `key` is the same for filters that say the same. `federation_format`: events as servers exchange
-    them. All fields of events are always sent, which the specification allows.
+    `key` is the same for filters that say the same; `form` is how events are to be shown.
     """
 
     key: bytes = b"{}"
@@ -153,7 +158,7 @@ class Filter:
     room_account_data: EventFilter = EVERYTHING
     account_data: EventFilter = EVERYTHING
     presence: EventFilter = EVERYTHING
-    federation_format: bool = False
+    form: EventForm = WHOLE
 
     @property
     def lazy_load_members(self) -> bool:
@@ -182,7 +187,7 @@ def compile_filter(definition: JsonValue) -> Filter:
     event_format = body.get("event_format") or "client"
     if event_format not in ("client", "federation"):
         raise InvalidParamError("event_format must be client or federation")
-    _strings(body, "event_fields", lambda value: True, "event field")
+    fields = _strings(body, "event_fields", lambda value: True, "event field")
     return Filter(
         key=key,
         rooms=EventFilter(
@@ -196,7 +201,10 @@ def compile_filter(definition: JsonValue) -> Filter:
         room_account_data=compile_event_filter(room.get("account_data"), "account_data"),
         account_data=compile_event_filter(body.get("account_data"), "account_data"),
         presence=compile_event_filter(body.get("presence"), "presence"),
-        federation_format=event_format == "federation",
+        form=EventForm(
+            federation=event_format == "federation",
+            fields=None if fields is None else property_paths(fields),
+        ),
     )
 
 
@@ -225,6 +233,8 @@ def compile_event_filter(definition: JsonValue, name: str = "filter") -> EventFi
         contains_url=contains_url,
         lazy_load_members=_flag(body, "lazy_load_members"),
         include_redundant_members=_flag(body, "include_redundant_members"),
+        related_by_senders=_set(body, "related_by_senders", is_user_id, "user id"),
+        related_by_rel_types=_set(body, "related_by_rel_types", _is_type, "relation type"),
     )
 
 

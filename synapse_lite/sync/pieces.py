@@ -20,6 +20,7 @@ from ..util.async_helpers import SharedCall
 from ..util.caches.lru import LruCache
 from ..util.caches.missing import Missing
 from ..util.json import encode_json
+from .event_form import EventForm
 from .request import Formatter
 
 _CACHE_BYTES = 48 * 1024 * 1024
@@ -84,7 +85,7 @@ class Pieces:
                 self._kept.clear()
             self._redactions[row.room_id] = token
 
-    async def get(self, shown: Timeline, *, federation_format: bool = False) -> Piece:
+    async def get(self, shown: Timeline, form: EventForm) -> Piece:
         """The bytes of a timeline, as they are for every reader."""
         key = (
             shown.room_id,
@@ -93,17 +94,17 @@ class Pieces:
             tuple([event.event_id for event in shown.state]),
             shown.limited,
             shown.prev_batch,
-            federation_format,
+            form,
         )
         piece = self._kept.get(key)
         # `age` in the events counts from when they were made.
         if not isinstance(piece, Missing) and self._clock.time_ms() - piece.made_ms < _MAX_AGE_MS:
             return piece
-        return await self._making.get(key, lambda: self._make(key, shown, federation_format))
+        return await self._making.get(key, lambda: self._make(key, shown, form))
 
-    async def _make(self, key: _Key, shown: Timeline, federation_format: bool) -> Piece:
-        items = await self.format(shown.events, None, federation_format=federation_format)
-        state = await self.format(shown.state, None, federation_format=federation_format)
+    async def _make(self, key: _Key, shown: Timeline, form: EventForm) -> Piece:
+        items = await self.format(shown.events, None, form)
+        state = await self.format(shown.state, None, form)
         piece = Piece(
             timeline=timeline_bytes(items, shown),
             items=tuple(items),
@@ -114,23 +115,25 @@ class Pieces:
         return piece
 
     async def format(
-        self, events: Sequence[Event], requester: Requester | None, *, federation_format: bool
+        self, events: Sequence[Event], requester: Requester | None, form: EventForm
     ) -> list[msgspec.Raw]:
         """Events as bytes for one reader, or for all."""
         if not events:
             return []
-        if federation_format:
-            return [msgspec.Raw(event.pdu_json) for event in events]
-        return await self._formatter.to_client(events, requester, with_room_id=False)
+        if form.federation:
+            items = [msgspec.Raw(event.pdu_json) for event in events]
+        else:
+            items = await self._formatter.to_client(events, requester, with_room_id=False)
+        return items if form.fields is None else [form.reduced(item) for item in items]
 
     async def timeline_for(
-        self, requester: Requester, shown: Timeline, piece: Piece, *, federation_format: bool
+        self, requester: Requester, shown: Timeline, piece: Piece, form: EventForm
     ) -> msgspec.Raw:
         """The timeline of a piece; what the requester's own device sent has its transaction id."""
         echoes = [event for event in shown.events if _is_echo(event, requester)]
-        if not echoes or federation_format:
+        if not echoes or form.federation:
             return piece.timeline
-        own = await self.format(echoes, requester, federation_format=False)
+        own = await self.format(echoes, requester, form)
         by_id = dict(zip([event.event_id for event in echoes], own, strict=True))
         items = [
             by_id.get(event.event_id, item)

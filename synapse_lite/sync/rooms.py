@@ -352,7 +352,7 @@ class RoomParts:
     async def _to_part(
         self, request: SyncRequest, draft: _Draft, events: Mapping[str, Event]
     ) -> RoomPart:
-        in_federation_format = request.filter.federation_format
+        form = request.filter.form
         state = [events[event_id] for event_id in draft.state_ids if event_id in events]
         shown = Timeline(
             room_id=draft.room_id,
@@ -361,15 +361,13 @@ class RoomParts:
             prev_batch=draft.prev_batch.to_text(),
             state=tuple(request.filter.state.select(state)),
         )
-        piece = await self._pieces.get(shown, federation_format=in_federation_format)
+        piece = await self._pieces.get(shown, form)
         members = request.filter.state.select(
             events[event_id] for event_id in draft.member_ids.values() if event_id in events
         )
-        extra = await self._pieces.format(members, None, federation_format=in_federation_format)
+        extra = await self._pieces.format(members, None, form)
         return RoomPart(
-            timeline=await self._pieces.timeline_for(
-                request.requester, shown, piece, federation_format=in_federation_format
-            ),
+            timeline=await self._pieces.timeline_for(request.requester, shown, piece, form),
             state=_joined(piece.state, extra),
             summary=None if draft.summary is None else draft.summary.content,
             has_news=bool(

@@ -14,6 +14,9 @@ from tests.harness.openapi import check_answer
 
 PATH = "/_matrix/client/v3/sync"
 
+QUIET = {"next_batch", "device_one_time_keys_count", "device_unused_fallback_key_types"}
+"""The keys of an answer without news."""
+
 
 class Client:
     """A user's client. It sends to the master and syncs at `door`; `since` follows its answers."""
