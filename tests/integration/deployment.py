@@ -118,6 +118,7 @@ class Deployment:
     def __enter__(self) -> Deployment:
         self.folder = Path(tempfile.mkdtemp(prefix=f"synapse_lite-{self.marker}-"))
         try:
+            self._prepare_folder()
             self._prepare()
             if self._started:
                 self.start()
@@ -262,6 +263,9 @@ class Deployment:
 
     # --- preparation
 
+    def _prepare_folder(self) -> None:
+        """What must be done to the empty folder first."""
+
     def _prepare(self) -> None:
         plans = self._assign_ports()
         generated = generate_config(
@@ -295,7 +299,7 @@ class Deployment:
         if self.engine == SQLITE:
             return {}
         self._database = create_postgres_database()
-        return {"database": {"name": "psycopg2", "args": _connection_arguments(self._database)}}
+        return {"database": {"name": "psycopg2", "args": connection_arguments(self._database)}}
 
     def _add(self, name: str, app: str, own_file: str | None) -> None:
         command = [sys.executable, "-m", f"synapse_lite.app.{app}"]
@@ -335,9 +339,12 @@ class Deployment:
             self._stop_and_check()
         finally:
             self._end_by_force()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_folder()
             if self._database is not None:
                 drop_postgres_database(self._database)
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop_and_check(self) -> None:
         try:
@@ -384,7 +391,7 @@ def _find_nginx() -> str:
     return found
 
 
-def _connection_arguments(address: str) -> dict[str, Any]:
+def connection_arguments(address: str) -> dict[str, Any]:
     """The arguments of libpq in an address, whose host may also stand in its query."""
     parts = urlsplit(address)
     arguments: dict[str, Any] = {

@@ -137,11 +137,16 @@ def environment() -> dict[str, str]:
 
 
 def left_over(marker: str) -> list[str]:
+    """The processes of a deployment that live, with their command lines."""
+    return [f"{pid}: {command}" for pid, command in processes_of(marker).items()]
+
+
+def processes_of(marker: str) -> dict[int, str]:
     """The command lines of the processes of a deployment: by environment, folder or command.
 
     nginx, for one, overwrites its environment, but stays in the folder.
     """
-    found = []
+    found = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
@@ -151,7 +156,7 @@ def left_over(marker: str) -> list[str]:
         except OSError:  # it has ended meanwhile, or is not ours
             continue
         if any(marker in os.fsdecode(place) for place in places):
-            found.append(f"{process.name}: {os.fsdecode(command)}")
+            found[int(process.name)] = os.fsdecode(command)
     return found
 
 
