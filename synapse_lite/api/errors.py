@@ -67,6 +67,13 @@ class UnknownError(MatrixError):
     ERRCODE = "M_UNKNOWN"
 
 
+class UnavailableError(MatrixError):
+    """Something that the server needs is away for a while; nothing is wrong with the request."""
+
+    STATUS = 503
+    ERRCODE = "M_UNKNOWN"
+
+
 class ForbiddenError(MatrixError):
     """The requester may not do this."""
 

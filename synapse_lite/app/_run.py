@@ -30,7 +30,7 @@ from ..storage.database import DatabasePool
 from ..storage.declarations import check_declarations
 from ..storage.engines import create_engine
 from ..storage.heartbeats import Heart, ProcessAddress
-from ..storage.leases import MASTER_LEASE, LeaseKeeper
+from ..storage.leases import MASTER_LEASE, LeaseKeeper, wait_for_former_writers
 from ..storage.metrics import DatabaseCollector
 from ..storage.processes import ProcessIdentity
 from ..storage.schema.prepare import prepare_core, prepare_database, wait_for_database
@@ -38,6 +38,7 @@ from ..storage.server_name import check_server_name
 from ..streams import STREAMS
 from ..util.clock import Clock
 from ..util.metrics import REGISTRY, gauge
+from ._errors import translate_store_error
 from ._files import StartError, load_signing_key, notify_systemd
 from ._process import DutyPart, Process
 
@@ -137,6 +138,7 @@ class Runner:
         lease = LeaseKeeper(self.db, self.clock, MASTER_LEASE, self.identity, self._lease_was_lost)
         self._undo.append(("lease", lease.release))
         await lease.acquire()
+        await wait_for_former_writers(self.db, self.clock)
         self.db.fence = lease.fence
         self.db.on_commit_unknown = self._commit_is_unknown
         # Workers that wait for the database read the key as soon as that is there.
@@ -232,6 +234,7 @@ class Runner:
             SERVLETS,
             kinds=None if is_master else self.process.kinds,
             serve_metrics=self.config.metrics.enable_metrics or not is_master,
+            translate_error=translate_store_error,
             forwarder=None if is_master else self.hs.part(MasterForwarder),
         )
 

@@ -316,7 +316,9 @@ class EventPersister:
 
     def _fail(self, group: _Group, failure: Failure) -> None:
         self._waiting_events -= len(group.items)
-        if not failure.check(MatrixError):
+        if failure.check(DatabaseUnavailableError):
+            logger.warning("%d events were not stored: %s", len(group.items), failure.value)
+        elif not failure.check(MatrixError):
             logger.error(
                 "%d events of %s were not stored",
                 len(group.items),

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from ._sessions import Session
-from .errors import CommitUnknownError, ConflictError
+from .errors import CommitUnknownError, ConflictError, DiskFullError
 from .transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class Attempt:
     """What one attempt needs, and what came of it.
 
     `before_commit` runs at the end of the transaction, as part of it. Without `in_transaction`
-    each statement stands for itself. After `run`, either `error` is set (and `retriable` says
+    each statement stands for itself. A `marked` transaction is one that the next master has to wait
+    for. After `run`, either `error` is set (and `retriable` says
     whether another attempt may help), or `transaction` has been committed and `result` holds what
     the function returned.
     """
@@ -40,6 +41,7 @@ class Attempt:
     before_commit: Before | None
     recorder: list[str] | None
     in_transaction: bool = True
+    marked: bool = False
     submitted: float = attrs.field(factory=time.perf_counter)
 
     transaction: Transaction | None = None
@@ -72,7 +74,9 @@ class Attempt:
 
     def _run_transaction(self, session: Session, connection: Any) -> None:
         engine = session.engine
-        mark = engine.begin(connection, read_only=self.read_only, relaxed=self.relaxed)
+        mark = engine.begin(
+            connection, read_only=self.read_only, relaxed=self.relaxed, marked=self.marked
+        )
         cursor = connection.cursor()
         transaction = Transaction(self.name, engine, cursor, self.recorder)
         self.transaction = transaction
@@ -114,8 +118,12 @@ class Attempt:
         opened = session.recover(error)
         self.connection_lost = not opened and engine.can_reconnect(error)
         self.retriable = self.connection_lost or engine.is_retriable(error)
-        if isinstance(error, engine.integrity_error) and not self.retriable:
-            conflict = ConflictError(f"{self.name}: {error}")
-            conflict.__cause__ = error
-            error = conflict
         self.error = error
+        if self.retriable:
+            return
+        if isinstance(error, engine.integrity_error):
+            self.error = ConflictError(f"{self.name}: {error}")
+        elif engine.is_out_of_space(error):
+            self.error = DiskFullError(f"{self.name}: {error}")
+        if self.error is not error:
+            self.error.__cause__ = error

@@ -105,7 +105,10 @@ class DatabasePool:
         ) = None
         """Called in the database thread, before the commit, with what became stale."""
         self.fence: Callable[[Transaction], None] | None = None
-        """Called in the database thread before each read-write commit; raises to forbid it."""
+        """Called in the database thread before each read-write commit; raises to forbid it.
+
+        Transactions that need its permission are those that a successor has to wait for.
+        """
         self.on_commit_unknown: Callable[[], None] | None = None
         """Called in the reactor thread when nobody can say whether a transaction was committed.
 
@@ -139,7 +142,8 @@ class DatabasePool:
         """Run a read-write transaction. Returns what the function returned, after the commit.
 
         Raises ConflictError if a unique key is taken, DatabaseUnavailableError when all attempts
-        failed, and what the function raises (nothing is written then).
+        failed, its DiskFullError when there is no room, and what the function raises (nothing is
+        written then).
         """
         return await self._perform(name, lambda txn: fn(txn, *args, **kw))
 
@@ -200,7 +204,14 @@ class DatabasePool:
         failures = 0
         while True:
             attempt = Attempt(
-                name, call, read_only, relaxed, before_commit, self._recorder, in_transaction
+                name,
+                call,
+                read_only,
+                relaxed,
+                before_commit,
+                self._recorder,
+                in_transaction,
+                marked=self.fence is not None,
             )
             await self._submit(attempt)
             if attempt.error is None:

@@ -15,6 +15,10 @@ class DatabaseUnavailableError(StoreError):
     """The database could not be reached, or stayed locked, through all attempts."""
 
 
+class DiskFullError(DatabaseUnavailableError):
+    """There is no room for what was to be written; nothing of the transaction is there."""
+
+
 class CommitUnknownError(StoreError):
     """The connection broke during a commit and the database cannot say whether it took effect."""
 

@@ -33,6 +33,11 @@ DURATION_SECONDS = 10.0
 _RENEWALS_PER_DURATION = 3
 _LOOK_SECONDS = 1.0
 
+WRITERS_PATIENCE_SECONDS = 5.0
+"""How long a transaction of a former holder may take to its own end."""
+
+_WRITERS_LOOK_SECONDS = 0.05
+
 _IDENTITY_COLUMNS = ("host", "boot_id", "pid_namespace", "pid", "pid_started")
 _COLUMNS = ("holder", *_IDENTITY_COLUMNS, "fencing", "renewals", "duration_ms", "acquired_ts")
 
@@ -235,6 +240,32 @@ class LeaseKeeper:
 
     def _release_txn(self, txn: Transaction, fencing: int) -> None:
         txn.update("leases", {"name": self.name, "fencing": fencing}, {"holder": None})
+
+
+async def wait_for_former_writers(
+    db: DatabasePool, clock: Clock, *, patience: float = WRITERS_PATIENCE_SECONDS
+) -> None:
+    """Return once all that former holders of the master's lease have written can be read.
+
+    A database server goes on with the COMMIT of a process that has died. Should its rows appear
+    after the new holder has read how far the streams go, nobody would be told of them. What does
+    not come to an end by itself is ended. Called before this process fences its own transactions.
+    """
+    began = clock.monotonic()
+    while running := await db.read("count_former_writers", _count_former_writers_txn):
+        if clock.monotonic() - began >= patience:
+            logger.warning("Ending %d transactions of a former holder of the lease", running)
+            await db.read("end_former_writers", _end_former_writers_txn)
+            began = clock.monotonic()
+        await clock.sleep(_WRITERS_LOOK_SECONDS)
+
+
+def _count_former_writers_txn(txn: Transaction) -> int:
+    return txn.marked_transactions()
+
+
+def _end_former_writers_txn(txn: Transaction) -> None:
+    txn.end_marked_transactions()
 
 
 def _lease_of(row: tuple[Any, ...]) -> Lease:

@@ -134,6 +134,16 @@ class Transaction:
         self._count(table)
         return self.engine.has_table(self._cursor, table)
 
+    def marked_transactions(self) -> int:
+        """How many transactions that a new master has to wait for are under way."""
+        self._count("marked transactions")
+        return self.engine.marked_transactions(self._cursor)
+
+    def end_marked_transactions(self) -> None:
+        """End them, as far as this process may."""
+        self._count("end of marked transactions")
+        self.engine.end_marked_transactions(self._cursor)
+
     def _count(self, sql: str) -> None:
         self.statements += 1
         if self._recorder is not None:

@@ -9,6 +9,7 @@ from unittest import TestCase
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock as FakeReactor
 
+from synapse_lite.app._errors import translate_store_error
 from synapse_lite.app._process import Process
 from synapse_lite.app.table import MASTER
 from synapse_lite.config import Config, config_from_dict
@@ -120,7 +121,9 @@ class Server:
         """The site with every servlet that this kind of process mounts."""
         if self._site is None:
             kinds = None if self.process.is_master else self.process.kinds
-            self._site = build_site(self.hs, LISTENER, SERVLETS, kinds=kinds)
+            self._site = build_site(
+                self.hs, LISTENER, SERVLETS, kinds=kinds, translate_error=translate_store_error
+            )
         return self._site
 
     def request(

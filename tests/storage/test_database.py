@@ -18,6 +18,7 @@ from synapse_lite.storage.errors import (
     CommitUnknownError,
     ConflictError,
     DatabaseUnavailableError,
+    DiskFullError,
 )
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import RECEIPTS
@@ -51,6 +52,24 @@ class EveryDatabase(DatabaseCase):
         rows = await self.db.read("read", lambda txn: txn.query("SELECT * FROM things"))
         self.assertEqual(rows, [(1, "ä'%?\"", b"\0\xff", None)])
         self.assertIsInstance(rows[0][2], bytes)
+
+    async def test_a_full_disk_is_told_as_such(self) -> None:
+        await self.db.run("create", create_things)
+
+        def fill(txn: Transaction) -> None:
+            txn.insert("things", id=1)
+            if isinstance(txn.engine, SqliteEngine):
+                (pages,) = txn.query_one("PRAGMA page_count") or ()
+                txn.execute(f"PRAGMA max_page_count = {pages}")
+                txn.insert("things", id=2, data=bytes(100_000))
+            else:
+                txn.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$")
+
+        with self.assertRaises(DiskFullError) as caught:
+            await self.db.run("fill", fill)
+        self.assertIsInstance(caught.exception.__cause__, self.engine.driver_error)
+        self.assertEqual(self.db.counts.retries, 0)
+        self.assertEqual(await self.db.read("read", names), [])
 
     async def test_placeholders_and_percent_signs_in_quotes_are_text(self) -> None:
         row = await self.db.read(
@@ -536,8 +555,10 @@ class LostAnswers(SqliteEngine):
     outcome: bool | None = None
     asked = 0
 
-    def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
-        super().begin(connection, read_only=read_only, relaxed=relaxed)
+    def begin(
+        self, connection: Any, *, read_only: bool, relaxed: bool, marked: bool = False
+    ) -> int | None:
+        super().begin(connection, read_only=read_only, relaxed=relaxed, marked=marked)
         return 1
 
     def commit(self, connection: Any) -> None:

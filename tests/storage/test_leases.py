@@ -12,8 +12,15 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred, DeferredList
 
-from synapse_lite.storage.leases import LeaseHeldError, LeaseKeeper, LeaseLostError, get_leases
+from synapse_lite.storage.leases import (
+    LeaseHeldError,
+    LeaseKeeper,
+    LeaseLostError,
+    get_leases,
+    wait_for_former_writers,
+)
 from synapse_lite.storage.processes import ProcessIdentity
+from synapse_lite.storage.transaction import Transaction
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
 
 HERE = ProcessIdentity.of_this_process("master")
@@ -230,6 +237,11 @@ class EveryLease(DatabaseCase):
         for keeper in keepers:
             await keeper.release()
 
+    async def test_nothing_is_left_to_wait_for(self) -> None:
+        self.db.fence = lambda txn: None
+        await self.db.run("write", lambda txn: txn.query("SELECT 1"))
+        await wait_for_former_writers(self.make_pool(), self.clock)
+
 
 class TestLeaseFile(EveryLease, FileDatabase):
     """In a file."""
@@ -237,3 +249,55 @@ class TestLeaseFile(EveryLease, FileDatabase):
 
 class TestLeasePostgres(EveryLease, PostgresDatabase):
     """On PostgreSQL."""
+
+
+class TestFormerWriters(PostgresDatabase):
+    """A server goes on with the transactions of a master that has died."""
+
+    def begin(self, *, marked: bool) -> Any:
+        """A connection that has written something that nobody can see yet."""
+        connection = self.engine.connect(read_only=False)
+        self.addCleanup(connection.close)
+        self.engine.begin(connection, read_only=False, relaxed=False, marked=marked)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE replication_epoch SET epoch = epoch + 1")
+        return connection
+
+    async def epoch(self) -> Any:
+        row = await self.db.read(
+            "epoch", lambda txn: txn.query_one("SELECT * FROM replication_epoch")
+        )
+        assert row is not None
+        return row[0]
+
+    async def test_a_commit_that_is_under_way_is_waited_for(self) -> None:
+        connection = self.begin(marked=True)
+        waiting = Deferred.fromCoroutine(wait_for_former_writers(self.db, self.clock))
+        await self.clock.sleep(0.3)
+        self.assertFalse(waiting.called)
+        self.engine.commit(connection)
+        await waiting
+        self.assertEqual(await self.epoch(), 1)
+
+    async def test_what_does_not_end_is_ended(self) -> None:
+        connection = self.begin(marked=True)
+        await wait_for_former_writers(self.db, self.clock, patience=0.1)
+        self.assertEqual(await self.epoch(), 0)
+        with self.assertRaises(self.engine.driver_error):
+            self.engine.commit(connection)
+
+    async def test_transactions_of_others_are_not_waited_for(self) -> None:
+        self.begin(marked=False)
+        await wait_for_former_writers(self.db, self.clock)
+
+    async def test_the_transactions_of_a_master_are_marked(self) -> None:
+        found: list[int] = []
+
+        def look(txn: Transaction) -> None:
+            found.append(txn.marked_transactions())
+
+        await self.db.run("look", look)
+        self.db.fence = lambda txn: None
+        await self.db.run("look", look)
+        await self.db.read("look", look)
+        self.assertEqual(found, [0, 1, 0])

@@ -32,10 +32,13 @@ class DatabaseEngine:
         """Open a connection without a transaction. `read_only` refuses writes where it can."""
         raise NotImplementedError
 
-    def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
+    def begin(
+        self, connection: Any, *, read_only: bool, relaxed: bool, marked: bool = False
+    ) -> int | None:
         """Start a transaction. Returns a number by which `outcome_of` can find it later, or None.
 
         A `relaxed` transaction may be forgotten by a power cut, never by the death of a process.
+        A `marked` one is among the `marked_transactions` until everybody can see what it did.
         """
         raise NotImplementedError
 
@@ -55,12 +58,27 @@ class DatabaseEngine:
         """Whether the marked transaction was committed; None while it is still running."""
         raise NotImplementedError
 
+    def marked_transactions(self, cursor: Any) -> int:
+        """How many marked transactions of any process are under way.
+
+        A database server may go on with one whose process has died; its commit may come later.
+        """
+        raise NotImplementedError
+
+    def end_marked_transactions(self, cursor: Any) -> None:
+        """End those that may be ended. One that is committed already becomes visible."""
+        raise NotImplementedError
+
     def is_retriable(self, error: BaseException) -> bool:
         """Whether the same transaction may succeed when it is run again."""
         raise NotImplementedError
 
     def is_broken(self, connection: Any, error: BaseException) -> bool:
         """Whether the connection is of no more use after this error."""
+        raise NotImplementedError
+
+    def is_out_of_space(self, error: BaseException) -> bool:
+        """Whether there was no room for what was to be written."""
         raise NotImplementedError
 
     def can_reconnect(self, error: BaseException) -> bool:

@@ -34,8 +34,19 @@ cannot commit when it wakes and another one writes.
 PAGE_ROWS = 5000
 """Rows in one statement; keeps its text to a few megabytes."""
 
+_MARK = (0x73796E6C, 0x77726974)
+"""The advisory lock that marked transactions share. Nobody ever waits for it; who wants to know of
+them looks at the list of locks, which works behind a pooler, too."""
+
+_IS_MARK = (
+    "locktype = 'advisory' AND granted AND objsubid = 2"
+    f" AND classid = {_MARK[0]} AND objid = {_MARK[1]}"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = CURRENT_DATABASE())"
+)
+
 _OWN_ARGUMENTS = ("synchronous_commit",)
 _RETRIABLE_CODES = ("40001", "40P01", "55P03")  # serialization, deadlock, lock not available
+_DISK_FULL_CODE = "53100"
 _BYTEA_OID = 17
 _NUMERIC_OID = 1700
 _BYTES = re.compile(r"\bBYTES\b")
@@ -111,8 +122,10 @@ class PostgresEngine(DatabaseEngine):
         connection.set_client_encoding("UTF8")
         return connection
 
-    def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
-        """BEGIN, settings and the transaction's number in one round trip."""
+    def begin(
+        self, connection: Any, *, read_only: bool, relaxed: bool, marked: bool = False
+    ) -> int | None:
+        """BEGIN, settings, the transaction's number and its mark in one round trip."""
         with connection.cursor() as cursor:
             if read_only:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -120,9 +133,12 @@ class PostgresEngine(DatabaseEngine):
             setting = f"SET LOCAL idle_in_transaction_session_timeout TO {IDLE_MILLISECONDS}; "
             if relaxed or not self._synchronous:
                 setting += "SET LOCAL synchronous_commit TO off; "
-            cursor.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; {setting}SELECT txid_current()")
-            (mark,) = cursor.fetchone()
-        return int(mark)
+            mark = f", pg_advisory_xact_lock_shared({_MARK[0]}, {_MARK[1]})" if marked else ""
+            cursor.execute(
+                f"BEGIN ISOLATION LEVEL REPEATABLE READ; {setting}SELECT txid_current(){mark}"
+            )
+            number, *_ = cursor.fetchone()
+        return int(number)
 
     def commit(self, connection: Any) -> None:
         """COMMIT."""
@@ -148,9 +164,25 @@ class PostgresEngine(DatabaseEngine):
             return None
         return bool(status == "committed")
 
+    def marked_transactions(self, cursor: Any) -> int:
+        """Locks are given back after a commit has become visible."""
+        cursor.execute(f"SELECT COUNT(*) FROM pg_locks WHERE {_IS_MARK}")
+        return int(cursor.fetchone()[0])
+
+    def end_marked_transactions(self, cursor: Any) -> None:
+        """End the sessions, as far as they are of our own role."""
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            f" WHERE {_IS_MARK} AND usename = CURRENT_USER AND pid <> pg_backend_pid()"
+        )
+
     def is_retriable(self, error: BaseException) -> bool:
         """Two transactions met, or the server is not ready for us yet or any more."""
         return isinstance(error, psycopg2.Error) and error.pgcode in _RETRIABLE_CODES
+
+    def is_out_of_space(self, error: BaseException) -> bool:
+        """A table could not grow; a log that cannot grow ends the server instead."""
+        return isinstance(error, psycopg2.Error) and error.pgcode == _DISK_FULL_CODE
 
     def is_broken(self, connection: Any, error: BaseException) -> bool:
         """The driver notices a lost connection when it next uses it."""

@@ -50,6 +50,7 @@ _OWN_ARGUMENTS = (
 )
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
 _RETRIABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_OUT_OF_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _INTEGER_KEY = re.compile(r"\bBIGINT(\s+NOT\s+NULL)?\s+PRIMARY\s+KEY\b", re.IGNORECASE)
 _BYTES = re.compile(r"\bBYTES\b")
 
@@ -113,7 +114,9 @@ class SqliteEngine(DatabaseEngine):
             pragmas.append("query_only = ON")
         return pragmas
 
-    def begin(self, connection: Any, *, read_only: bool, relaxed: bool) -> int | None:
+    def begin(
+        self, connection: Any, *, read_only: bool, relaxed: bool, marked: bool = False
+    ) -> int | None:
         """Take the write lock at once: a lock taken later could not be waited for."""
         if self.single_connection:
             if read_only:
@@ -147,12 +150,24 @@ class SqliteEngine(DatabaseEngine):
         """Never asked: `begin` gives no marks, because a local commit cannot get lost."""
         raise AssertionError("SQLite transactions have no marks")
 
+    def marked_transactions(self, cursor: Any) -> int:
+        """None: a transaction ends with its process, and only one writes at a time."""
+        return 0
+
+    def end_marked_transactions(self, cursor: Any) -> None:
+        """There are none."""
+
     def is_retriable(self, error: BaseException) -> bool:
         """Locked by another process for longer than the time-out."""
         if not isinstance(error, sqlite3.OperationalError):
             return False
         # The low byte is the primary code; the rest says which kind of busy.
         return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _RETRIABLE
+
+    def is_out_of_space(self, error: BaseException) -> bool:
+        """The file, its log, or the index of that could not grow."""
+        code = getattr(error, "sqlite_errorcode", 0)
+        return isinstance(error, sqlite3.OperationalError) and code in _OUT_OF_SPACE
 
     def is_broken(self, connection: Any, error: BaseException) -> bool:
         """A file does not hang up."""

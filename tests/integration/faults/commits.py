@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..deployment import MASTER
@@ -114,13 +114,14 @@ def _kill_in_unseen_commit(stage: Stage) -> None:
 @contextmanager
 def _commits_wait(stage: Stage) -> Iterator[Callable[[], None]]:
     """Commits of connections that are open now wait for a standby until the release."""
-    with stage.fleet.connect_to_postgres() as connection, connection.cursor() as cursor:
+    with closing(stage.fleet.connect_to_postgres()) as connection:
+        cursor = connection.cursor()
         cursor.execute("SET synchronous_commit TO local")
 
         def release() -> None:
-            with stage.fleet.connect_to_postgres().cursor() as releasing:
-                releasing.execute("ALTER SYSTEM RESET synchronous_standby_names")
-                releasing.execute("SELECT pg_reload_conf()")
+            with closing(stage.fleet.connect_to_postgres()) as releasing:
+                releasing.cursor().execute("ALTER SYSTEM RESET synchronous_standby_names")
+                releasing.cursor().execute("SELECT pg_reload_conf()")
 
         def is_waiting() -> bool:
             cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")

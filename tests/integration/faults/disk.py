@@ -69,7 +69,7 @@ def _reads_that_fail(stage: Stage) -> Iterator[str]:
     sent = stage.board.sent[-1]
     room = f"/rooms/{sent.room_id}"
     for door in (MASTER, *CLIENT_READERS, *SYNCHROTRONS):
-        for path in ("/sync", f"{room}/messages?dir=b&limit=50", f"{room}/state"):
+        for path in ("/sync", f"{room}/messages?dir=b&limit=50", f"{room}/members"):
             try:
                 stage.observer.once("GET", path, door=door)
             except Exception as error:
