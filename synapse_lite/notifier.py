@@ -112,6 +112,10 @@ class Notifier:
         """A listener for everything that concerns a user; use it as a context manager."""
         return Listener(self, user_id)
 
+    def listen_to_room(self, room_id: str) -> Listener:
+        """A listener for what happens in a room, also for those who are not in it."""
+        return Listener(self, room_id)
+
     def __len__(self) -> int:
         """How many listeners there are."""
         return sum(map(len, self._listeners.values()))
@@ -147,6 +151,7 @@ class Notifier:
     def _wake_room(self, room_id: str) -> None:
         if not self._listeners:
             return
+        self._wake_users((room_id,))  # those who listen to the room, whoever they are
         members = self._store.get_room_members.peek((room_id,))
         if isinstance(members, RoomMembers):
             self._wake_users(members.local & self._listeners.keys())

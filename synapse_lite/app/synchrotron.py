@@ -1,4 +1,4 @@
-"""The synchrotron: answers /sync."""
+"""The synchrotron: answers /sync, and what clients used before it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
+from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.recent_receipts import RecentReceiptsWorkerStore
 from ..storage.state_changes import StateChangesWorkerStore
@@ -25,6 +26,7 @@ class SynchrotronStore(
     FiltersWorkerStore,
     AccountDataWorkerStore,
     TagsWorkerStore,
+    PublicRoomsWorkerStore,
     PushRulesWorkerStore,
     RecentReceiptsWorkerStore,
     TypingWorkerStore,
@@ -38,7 +40,7 @@ class SynchrotronStore(
 
 SYNCHROTRON = Process(
     name="synchrotron",
-    purpose="Answers /sync.",
+    purpose="Answers /sync, and what clients used before it.",
     store=SynchrotronStore,
     resources=RESOURCES,
     sticky=True,

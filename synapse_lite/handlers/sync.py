@@ -58,21 +58,30 @@ class SyncHandler:
             state_after=state_after,
         )
         if request.since is None:
-            answer = await self._initial_sync(request)
+            answer = await self.initial_answer(request)
         elif full_state:
             await self._engine.positions.reached(request.since)
             answer = await self._engine.answer(request)
         else:
-            answer = await self._wait_for_answer(request, min(timeout_ms, MAX_TIMEOUT_MS))
+            answer = await self.wait_for_answer(request, min(timeout_ms, MAX_TIMEOUT_MS))
         return answer.to_json()
 
-    async def _initial_sync(self, request: SyncRequest) -> SyncAnswer:
-        """A client that gave up and asks again gets the answer that is being made."""
+    def position(self) -> StreamToken:
+        """Up to where everything can be read here."""
+        return self._engine.positions.now()
+
+    async def reached(self, token: StreamToken) -> None:
+        """Return once this process has reached a token, or when that takes too long."""
+        await self._engine.positions.reached(token)
+
+    async def initial_answer(self, request: SyncRequest) -> SyncAnswer:
+        """Everything. A client that gave up and asks again gets the answer that is being made."""
         requester = request.requester
         key = (request.user_id, requester.device_id, request.filter.key, request.state_after)
         return await self._initial.get(key, lambda: self._engine.answer(request))
 
-    async def _wait_for_answer(self, request: SyncRequest, timeout_ms: int) -> SyncAnswer:
+    async def wait_for_answer(self, request: SyncRequest, timeout_ms: int) -> SyncAnswer:
+        """What is new since the request's position, as soon as there is something."""
         since = request.since
         assert since is not None, "an initial sync does not wait"
         deadline = self._clock.time() + timeout_ms / 1000
