@@ -61,6 +61,13 @@ class HistoryVisibility:
     ALL = ("world_readable", "shared", "invited", "joined")
 
 
+class GuestAccess:
+    """Values of `guest_access`."""
+
+    CAN_JOIN = "can_join"
+    FORBIDDEN = "forbidden"
+
+
 class ReceiptTypes:
     """Types of receipts."""
 

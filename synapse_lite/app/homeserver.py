@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..handlers.account_tasks import AccountTasks
 from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, MasterClientIps
+from ..handlers.guest_access import GuestAccessDuty
 from ..handlers.persistence import LocalEventSink
 from ..handlers.room_following import RoomFollowing
 from ..handlers.room_upgrade import RoomUpgradeHandler
@@ -56,6 +57,11 @@ MASTER = Process(
             "token_expiry",
             "Forgets tokens that have expired or have been superseded.",
             lambda hs: hs.part(TokenExpiry),
+        ),
+        Duty(
+            "guest_access",
+            "Puts guests out of rooms that do not let guests in any more.",
+            lambda hs: hs.part(GuestAccessDuty),
         ),
         Duty(
             "account_tasks",

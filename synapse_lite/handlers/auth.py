@@ -47,12 +47,16 @@ class AccountAuthenticator(Authenticator):
     async def even_locked(self, request: Request) -> Requester:
         """As `user`, for what a locked account may still do: log out (section "Account locking").
 
-        Raises MissingTokenError, UnknownTokenError and UserDeactivatedError.
+        Raises MissingTokenError, UnknownTokenError, UserDeactivatedError and, as guests may not
+        log out, GuestAccessForbiddenError.
         """
         token = request.access_token
         if token is None:
             raise MissingTokenError("Missing access token")
-        return await self._requester(request, token, allow_locked=True)
+        requester = await self._requester(request, token, allow_locked=True)
+        if requester.is_guest:
+            raise GuestAccessForbiddenError("Guests may not do this")
+        return requester
 
     async def _requester(self, request: Request, text: str, *, allow_locked: bool) -> Requester:
         token = await self._find(text)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..api.constants import EventTypes, Membership
+from ..api.constants import EventTypes, GuestAccess, Membership
 from ..api.errors import (
     BadStateError,
     ForbiddenError,
+    GuestAccessForbiddenError,
     InvalidParamError,
     MatrixError,
     NotFoundError,
@@ -118,6 +119,7 @@ class MembershipHandler:
             current = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, target)
             change = _Change(requester, target, room_id, version, action, current)
             self._check(change)
+            await self._check_guest(change)
             self._count(change)
             return await self._creation.create_and_send(
                 requester,
@@ -206,6 +208,17 @@ class MembershipHandler:
         if change.action == INVITE:
             self.check_invites(change.requester, (change.target,))
 
+    async def _check_guest(self, change: _Change) -> None:
+        """Raise GuestAccessForbiddenError for a guest where guests may not join."""
+        joins = change.action == JOIN and change.current_membership != Membership.JOIN
+        if not joins or not change.requester.is_guest:
+            return
+        access = await self._state.get_current_state_event(
+            change.room_id, EventTypes.GUEST_ACCESS, ""
+        )
+        if not lets_guests_in(access):
+            raise GuestAccessForbiddenError("This room does not let guests in")
+
     def check_invites(self, requester: Requester, targets: Sequence[str]) -> None:
         """Whether the requester may invite these users to any room at all.
 
@@ -258,6 +271,11 @@ class MembershipHandler:
             return {}
         fields = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
         return {key: value for key, value in fields.items() if value is not None}
+
+
+def lets_guests_in(access: Event | None) -> bool:
+    """Whether guests may join a room with this `m.room.guest_access`."""
+    return access is not None and access.content.get("guest_access") == GuestAccess.CAN_JOIN
 
 
 def _unreachable(message: str) -> MatrixError:

@@ -7,6 +7,7 @@ import re
 from ..api.errors import (
     BadJsonError,
     ForbiddenError,
+    GuestAccessForbiddenError,
     InvalidParamError,
     MatrixError,
     NotFoundError,
@@ -63,7 +64,7 @@ class ProfileHandler:
         An empty name or picture is deleted. Raises ForbiddenError for other users,
         InvalidParamError, BadJsonError, and M_KEY_TOO_LARGE, M_PROFILE_TOO_LARGE.
         """
-        _check_owner(requester, user_id)
+        _check_owner(requester, user_id, key)
         check_key(key)
         present = True
         if key in _MAX_TEXT:
@@ -72,7 +73,7 @@ class ProfileHandler:
 
     async def delete_field(self, requester: Requester, user_id: str, key: str) -> None:
         """Delete a field, if it is there. Raises as `set_field`."""
-        _check_owner(requester, user_id)
+        _check_owner(requester, user_id, key)
         check_key(key)
         await self._write(user_id, key, None, present=False)
 
@@ -95,9 +96,11 @@ def check_key(key: str) -> None:
         raise InvalidParamError("The key is not a namespaced identifier")
 
 
-def _check_owner(requester: Requester, user_id: str) -> None:
+def _check_owner(requester: Requester, user_id: str, key: str) -> None:
     if requester.user_id != user_id:
         raise ForbiddenError("The profile of another user cannot be changed")
+    if requester.is_guest and key != DISPLAYNAME:
+        raise GuestAccessForbiddenError("Guests may change their display name only")
 
 
 def _is_text(key: str, value: JsonValue) -> bool:

@@ -30,7 +30,10 @@ Enough for whoever types a name, too few for trying many.
 
 @attrs.frozen
 class Application:
-    """What somebody asks for; `username` is a localpart, None to have one made up."""
+    """What somebody asks for; `username` is a localpart, None to have one made up.
+
+    With `is_upgrade` it is that of a guest, who has proved to be that.
+    """
 
     username: str | None
     password: str = attrs.field(repr=False)
@@ -38,6 +41,7 @@ class Application:
     is_admin: bool = False
     user_type: str | None = None
     registration_token: str | None = attrs.field(default=None, repr=False)
+    is_upgrade: bool = False
 
 
 class RegistrationHandler:
@@ -86,8 +90,11 @@ class RegistrationHandler:
         Raises InvalidUsernameError, UserInUseError, WeakPasswordError, and ForbiddenError for a
         registration token that cannot be used.
         """
-        username = _made_up_name() if application.username is None else application.username
-        user_id = await self.check_username(username)
+        username = made_up_name() if application.username is None else application.username
+        if application.is_upgrade:
+            user_id = f"@{username}:{self._server_name}"
+        else:
+            user_id = await self.check_username(username)
         self._passwords.check_policy(application.password)
         new = NewUser(
             user_id=user_id,
@@ -98,8 +105,9 @@ class RegistrationHandler:
             registration_token=application.registration_token,
             auto_join=self._auto_join,
         )
+        write = self._store.upgrade_guest if application.is_upgrade else self._store.register_user
         try:
-            await self._store.register_user(new, login)
+            await write(new, login)
         except UserExistsError:
             raise UserInUseError("This user name is taken") from None
         except UnusableTokenError:
@@ -109,5 +117,6 @@ class RegistrationHandler:
         return user_id
 
 
-def _made_up_name() -> str:
+def made_up_name() -> str:
+    """A localpart for somebody who has chosen none."""
     return "".join(secrets.choice(string.ascii_lowercase) for _ in range(_MADE_UP_LETTERS))

@@ -9,6 +9,7 @@ from .client_ips import ClientIpsStore
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .filters import FiltersStore
+from .guests import GuestsStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
 from .public_rooms import PublicRoomsStore
@@ -31,6 +32,7 @@ from .ui_auth import UiAuthStore
 class DataStore(
     RegistrationStore,
     UiAuthStore,
+    GuestsStore,
     ClientIpsStore,
     PersistEventsStore,
     RoomsStore,

@@ -60,6 +60,7 @@ class NewUser:
     password_hash: str | None = attrs.field(repr=False)
     displayname: str | None
     is_admin: bool = False
+    is_guest: bool = False
     user_type: str | None = None
     registration_token: str | None = attrs.field(default=None, repr=False)
     auto_join: bool = False
@@ -111,7 +112,7 @@ class RegistrationStore(
             password_hash=new.password_hash,
             created_ts=self.clock.time_ms(),
             is_admin=new.is_admin,
-            is_guest=False,
+            is_guest=new.is_guest,
             user_type=new.user_type,
             app_service_id=None,
             is_deactivated=False,
@@ -120,10 +121,33 @@ class RegistrationStore(
         )
         if not is_new:
             raise UserExistsError(new.user_id)
+        self._write_profile_txn(txn, new.user_id, Profile(new.displayname))
+        self._complete_registration_txn(txn, new, login)
+
+    async def upgrade_guest(self, new: NewUser, login: NewLogin | None) -> None:
+        """Make a guest a user: all of it, or nothing. What the guest was logged in with ends.
+
+        Raises UserExistsError if this is no guest (any more), and UnusableTokenError.
+        """
+        await self.db.run("upgrade_guest", self._upgrade_guest_txn, new, login)
+
+    def _upgrade_guest_txn(self, txn: Transaction, new: NewUser, login: NewLogin | None) -> None:
+        changed = txn.update(
+            "users",
+            {"user_id": new.user_id, "is_guest": True, "is_deactivated": False},
+            {"is_guest": False, "password_hash": new.password_hash},
+        )
+        if not changed:
+            raise UserExistsError(new.user_id)
+        self._log_out_txn(txn, new.user_id, None, None)
+        self._complete_registration_txn(txn, new, login)
+
+    def _complete_registration_txn(
+        self, txn: Transaction, new: NewUser, login: NewLogin | None
+    ) -> None:
         if new.registration_token is not None:
             self._use_registration_token_txn(txn, new.registration_token)
         txn.invalidate(self.get_user, (new.user_id,))
-        self._write_profile_txn(txn, new.user_id, Profile(new.displayname))
         if new.auto_join:
             self._add_task_txn(txn, new.user_id, TaskName.AUTO_JOIN)
         if login is not None:

@@ -6,7 +6,7 @@ from ...api.urls import CLIENT
 from ...handlers.devices import DeviceHandler
 from ...handlers.sessions import MAX_DEVICE_ID_BYTES, MAX_DEVICE_NAME_BYTES
 from ...handlers.ui_auth import UiAuthHandler
-from ...http.endpoint import Request, Servlet, endpoint
+from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...http.parameters import optional_str, require_str_list
 from ...server import Homeserver
 from ...storage.devices import Device as StoredDevice
@@ -28,7 +28,7 @@ def _to_json(device: StoredDevice) -> JsonDict:
     }
 
 
-@endpoint("GET", CLIENT, "/devices")
+@endpoint("GET", CLIENT, "/devices", auth=Auth.GUEST)
 class Devices(Servlet):
     """All devices of the user."""
 
@@ -41,7 +41,8 @@ class Devices(Servlet):
         return {"devices": [_to_json(device) for device in devices]}
 
 
-@endpoint("GET PUT DELETE", CLIENT, "/devices/{device_id}")
+@endpoint("GET PUT", CLIENT, "/devices/{device_id}", auth=Auth.GUEST)
+@endpoint("DELETE", CLIENT, "/devices/{device_id}")
 class Device(Servlet):
     """One device of the user."""
 

@@ -31,11 +31,16 @@ def device_choice(request: Request, body: JsonDict) -> DeviceChoice:
     """The device that a client asks for when it logs in or registers."""
     return DeviceChoice(
         optional_str(body, "device_id", max_bytes=MAX_DEVICE_ID_BYTES) or None,
-        optional_str(body, "initial_device_display_name", max_bytes=MAX_DEVICE_NAME_BYTES),
+        device_name(body),
         request.client_ip,
         request.user_agent[:MAX_USER_AGENT],
         optional_bool(body, "refresh_token", default=False),
     )
+
+
+def device_name(body: JsonDict) -> str | None:
+    """How a client wants its device to be called."""
+    return optional_str(body, "initial_device_display_name", max_bytes=MAX_DEVICE_NAME_BYTES)
 
 
 @endpoint("GET POST", CLIENT, "/login", auth=Auth.NONE)

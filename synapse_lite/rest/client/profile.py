@@ -56,9 +56,9 @@ class ProfileField(_ReadsProfiles):
         raise NotFoundError("The profile has no such field")
 
 
-@endpoint("PUT DELETE", CLIENT, "/profile/{user_id}/{key_name}")
+@endpoint("PUT DELETE", CLIENT, "/profile/{user_id}/{key_name}", auth=Auth.GUEST)
 class ChangeProfileField(Servlet):
-    """Set or delete a field of one's own profile."""
+    """Set or delete a field of one's own profile; of a guest's the display name."""
 
     def __init__(self, hs: Homeserver) -> None:
         super().__init__(hs)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from ...api.constants import MAX_ID_LENGTH, LoginType
-from ...api.errors import ForbiddenError, GuestAccessForbiddenError, InvalidUsernameError
+from ...api.errors import ForbiddenError, InvalidUsernameError
 from ...api.urls import CLIENT, CLIENT_V1
+from ...handlers.access_tokens import MAX_TOKEN_LENGTH
 from ...handlers.account import AccountHandler
+from ...handlers.client_ips import MAX_USER_AGENT
+from ...handlers.guests import GuestHandler
 from ...handlers.login import LoginHandler
 from ...handlers.passwords import MAX_PASSWORD_LENGTH
 from ...handlers.registration import Application, RegistrationHandler
-from ...handlers.sessions import Sessions
+from ...handlers.sessions import DeviceChoice, Sessions
 from ...handlers.ui_auth import Approval, Flow, Operation, UiAuthHandler
 from ...handlers.ui_auth_stages import MAX_TOKEN_BYTES
 from ...http.endpoint import Auth, Request, Servlet, endpoint
@@ -17,7 +20,7 @@ from ...http.parameters import optional_bool, optional_str, require_str
 from ...server import Homeserver
 from ...storage.registration_tokens import RegistrationTokensStore
 from ...util.json import JsonDict
-from .login import device_choice
+from .login import device_choice, device_name
 
 _MAX_PASSWORD_BYTES = MAX_PASSWORD_LENGTH * 4
 
@@ -30,6 +33,7 @@ class Register(Servlet):
         super().__init__(hs)
         self._handler = hs.part(RegistrationHandler)
         self._account = hs.part(AccountHandler)
+        self._guests = hs.part(GuestHandler)
         self._ui_auth = hs.part(UiAuthHandler)
         self._login = hs.part(LoginHandler)
         self._sessions = hs.part(Sessions)
@@ -42,16 +46,17 @@ class Register(Servlet):
 
     async def answer(self, request: Request) -> JsonDict:
         if request.query_enum("kind", ("user", "guest"), "user") == "guest":
-            raise GuestAccessForbiddenError("Guests are not let in by this server")
+            return await self._register_guest(request)
         if not self._is_enabled:
             raise ForbiddenError("Registration has been disabled")
         self._handler.count_attempt(request.client_ip)
         body = request.json()
-        await self._check_early(body)
+        guest = await self._guest(body)
+        await self._check_early(body, guest)
         approval = await self._ui_auth.approve(
             Operation("register", self._flows, client_ip=request.client_ip), body
         )
-        application = _application(body, approval)
+        application = _application(body, approval, is_upgrade=guest is not None)
         login = None
         if not optional_bool(body, "inhibit_login", default=False):
             login = self._sessions.new_login(device_choice(request, body))
@@ -60,10 +65,26 @@ class Register(Servlet):
         await self._ui_auth.finish(approval)
         return self._login.answer(user_id, login)
 
-    async def _check_early(self, body: JsonDict) -> None:
+    async def _register_guest(self, request: Request) -> JsonDict:
+        """Of the body only the name of the device counts."""
+        self._guests.check_enabled()
+        name = device_name(request.json_or_empty())
+        device = DeviceChoice(None, name, request.client_ip, request.user_agent[:MAX_USER_AGENT])
+        login = self._sessions.new_login(device)
+        user_id = await self._guests.register(login, request.client_ip)
+        return self._login.answer(user_id, login)
+
+    async def _guest(self, body: JsonDict) -> str | None:
+        """The name of the guest who asks for an account; None for somebody new."""
+        token = optional_str(body, "guest_access_token", max_bytes=MAX_TOKEN_LENGTH)
+        return None if token is None else await self._guests.localpart_of(token)
+
+    async def _check_early(self, body: JsonDict, guest: str | None) -> None:
         """Say what is wrong with name or password before stages are asked for."""
         username = _username(body)
-        if username is not None:
+        if guest is not None and username != guest:
+            raise ForbiddenError("username must be the name that the guest has")
+        if guest is None and username is not None:
             await self._handler.check_username(username)
         password = optional_str(body, "password", max_bytes=_MAX_PASSWORD_BYTES)
         if password is not None:
@@ -78,12 +99,13 @@ def _username(body: JsonDict) -> str | None:
     return None if username is None else username.lower()
 
 
-def _application(body: JsonDict, approval: Approval) -> Application:
+def _application(body: JsonDict, approval: Approval, *, is_upgrade: bool) -> Application:
     token = approval.results.get(LoginType.REGISTRATION_TOKEN)
     return Application(
         username=_username(body),
         password=require_str(body, "password", _MAX_PASSWORD_BYTES),
         registration_token=token if isinstance(token, str) else None,
+        is_upgrade=is_upgrade,
     )
 
 

@@ -8,7 +8,7 @@ from ...api.errors import ForbiddenError
 from ...api.urls import CLIENT
 from ...handlers.forgetting import ForgettingHandler
 from ...handlers.membership import BAN, INVITE, KICK, LEAVE, UNBAN, MembershipHandler
-from ...http.endpoint import Request, Servlet, endpoint
+from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...http.parameters import optional_str, require_str
 from ...server import Homeserver
 from ...types.requester import Requester
@@ -46,7 +46,7 @@ class JoinRoomOrAlias(Servlet):
         return {"room_id": room_id}
 
 
-@endpoint("POST", CLIENT, "/rooms/{room_id}/join", served_by=_CREATOR)
+@endpoint("POST", CLIENT, "/rooms/{room_id}/join", served_by=_CREATOR, auth=Auth.GUEST)
 class JoinRoom(Servlet):
     """Join a room by its id."""
 
@@ -76,7 +76,7 @@ class KnockRoom(Servlet):
         return {"room_id": room_id}
 
 
-@endpoint("POST", CLIENT, "/rooms/{room_id}/leave", served_by=_CREATOR)
+@endpoint("POST", CLIENT, "/rooms/{room_id}/leave", served_by=_CREATOR, auth=Auth.GUEST)
 class LeaveRoom(Servlet):
     """Leave a room, or reject an invite, or withdraw a knock."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...api.urls import CLIENT
 from ...handlers.client_events import ClientEventsHandler
 from ...handlers.redaction import RedactionHandler
-from ...http.endpoint import Request, Servlet, endpoint
+from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...server import Homeserver
 from ...types.requester import Requester
 from ...util.json import JsonDict
@@ -18,8 +18,14 @@ def _timestamp(request: Request) -> int | None:
     return request.query_int("ts", None)
 
 
-@endpoint("PUT", CLIENT, "/rooms/{room_id}/send/{event_type}/{txn_id}", served_by=_CREATOR)
-@endpoint("POST", CLIENT, "/rooms/{room_id}/send/{event_type}", served_by=_CREATOR)
+@endpoint(
+    "PUT",
+    CLIENT,
+    "/rooms/{room_id}/send/{event_type}/{txn_id}",
+    served_by=_CREATOR,
+    auth=Auth.GUEST,
+)
+@endpoint("POST", CLIENT, "/rooms/{room_id}/send/{event_type}", served_by=_CREATOR, auth=Auth.GUEST)
 class SendMessage(Servlet):
     """Send an event that is no state; PUT is safe to repeat."""
 
@@ -45,9 +51,20 @@ class SendMessage(Servlet):
         return {"event_id": event_id}
 
 
-@endpoint("PUT", CLIENT, "/rooms/{room_id}/state/{event_type}/{state_key}", served_by=_CREATOR)
 @endpoint(
-    "PUT", CLIENT, "/rooms/{room_id}/state/{event_type}", served_by=_CREATOR, trailing_slash=True
+    "PUT",
+    CLIENT,
+    "/rooms/{room_id}/state/{event_type}/{state_key}",
+    served_by=_CREATOR,
+    auth=Auth.GUEST,
+)
+@endpoint(
+    "PUT",
+    CLIENT,
+    "/rooms/{room_id}/state/{event_type}",
+    served_by=_CREATOR,
+    auth=Auth.GUEST,
+    trailing_slash=True,
 )
 class SetState(Servlet):
     """Set state of a room."""

@@ -30,7 +30,7 @@ class Versions(Servlet):
         return {"versions": list(VERSIONS), "unstable_features": dict(UNSTABLE_FEATURES)}
 
 
-@endpoint("GET", CLIENT, "/capabilities", served_by=("client_reader",), auth=Auth.GUEST)
+@endpoint("GET", CLIENT, "/capabilities", served_by=("client_reader",))
 class Capabilities(Servlet):
     """Section "Capabilities negotiation"."""
 
