@@ -3,6 +3,10 @@
 A waiting request is a `Listener`: its user, a Deferred, and a place among those who give up at
 about the same time. Who is in a room is not kept here: the store knows the local members of each
 active room, brought up to date before anybody is woken.
+
+What is of interest to all who share a room with somebody (presence) comes often and is seldom
+urgent. Such wake-ups are collected, worked out together, and followed by a pause in proportion to
+how many were woken. Who is woken for another reason meanwhile is told of them along with it.
 """
 
 from __future__ import annotations
@@ -10,16 +14,18 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from .server import Homeserver
-from .storage.memberships import MembershipsWorkerStore, RoomMembers
+from .storage.memberships import RoomMembers
+from .storage.room_mates import RoomMatesWorkerStore
 from .streams import Counter, Stream, Wakes
 from .util.async_helpers import run_in_background
+from .util.caches.missing import MISSING
 from .util.metrics import counter, gauge
 
 __all__ = ["Listener", "Notifier"]
@@ -31,6 +37,14 @@ _WAKES_PER_TURN = 100
 
 _TICKS_PER_SECOND = 10
 """How finely waiting ends: one timer for all who give up in the same tenth of a second."""
+
+_PAUSE_PER_WOKEN = 0.005
+"""Seconds: about ten times what it costs to answer one client."""
+
+_MIN_PAUSE = 0.5
+_MAX_PAUSE = 60.0
+_MAX_UNKNOWN = 1000
+"""When the rooms of more users than this are not kept, everybody is woken instead."""
 
 WAITING = gauge("sync_waiting", "Requests that wait for something new.")
 WOKEN = counter("sync_woken", "Wake-ups of waiting requests.")
@@ -97,13 +111,16 @@ class Notifier:
     """
 
     def __init__(self, hs: Homeserver) -> None:
-        self._store = hs.part(MembershipsWorkerStore)
+        self._store = hs.part(RoomMatesWorkerStore)
         self._clock = hs.clock
         self._listeners: dict[str, dict[Listener, None]] = {}
         self._held: dict[str, list[tuple[int, Wakes]]] = defaultdict(list)
         self._due: deque[str] = deque()
         self._is_due: set[str] = set()
         self._flush_is_planned = False
+        self._sharing: set[str] = set()
+        self._sharing_is_planned = False
+        self._sharing_not_before = 0.0
         self._ticks: dict[int, dict[Listener, None]] = {}
         self._store.follow(self._rows)
         self._store.follow_restarts(self.wake_everybody)
@@ -129,7 +146,7 @@ class Notifier:
     def _rows(self, stream: Stream, token: int, rows: Sequence[Any]) -> None:
         if rows:
             wakes = self._store.wakes(stream, rows)
-            if wakes.rooms or wakes.users:
+            if wakes.rooms or wakes.users or wakes.sharing:
                 self._held[stream.counter.name].append((token, wakes))
         if self._held.get(stream.counter.name):
             self._release(stream.counter)
@@ -146,6 +163,7 @@ class Notifier:
             self._wake_users(wakes.users)
             for room_id in wakes.rooms:
                 self._wake_room(room_id)
+            self._wake_sharing_soon(wakes.sharing)
         self._held[counter.name] = later
 
     def _wake_room(self, room_id: str) -> None:
@@ -165,6 +183,44 @@ class Notifier:
             self.wake_everybody()
             raise
         self._wake_users(members.local & self._listeners.keys())
+
+    # From users to those who share a room with them
+
+    def _wake_sharing_soon(self, user_ids: Sequence[str]) -> None:
+        if not user_ids or not self._listeners:
+            return
+        self._sharing.update(user_ids)
+        if not self._sharing_is_planned:
+            self._sharing_is_planned = True
+            delay = max(0.0, self._sharing_not_before - self._clock.time())
+            self._clock.later(min(delay, _MAX_PAUSE), self._wake_sharing)
+
+    async def _wake_sharing(self) -> None:
+        self._sharing_is_planned = False
+        user_ids, self._sharing = self._sharing, set()
+        try:
+            woken = await self._listening_mates(user_ids)
+        except Exception:
+            self.wake_everybody()
+            raise
+        pause = min(max(_PAUSE_PER_WOKEN * len(woken), _MIN_PAUSE), _MAX_PAUSE)
+        self._sharing_not_before = self._clock.time() + pause
+        self._wake_users(woken)
+
+    async def _listening_mates(self, user_ids: Collection[str]) -> set[str]:
+        """Those who listen and share a room with one of the users."""
+        unknown = sum(
+            self._store.get_rooms_for_user.peek((user_id,)) is MISSING for user_id in user_ids
+        )
+        if unknown > _MAX_UNKNOWN:
+            return set(self._listeners)
+        woken: set[str] = set()
+        for room_id in await self._store.get_joined_rooms_of_users(user_ids):
+            members = await self._store.get_room_members(room_id)
+            woken |= members.local & self._listeners.keys()
+            if len(woken) >= len(self._listeners):
+                break
+        return woken
 
     # From users to listeners
 

@@ -12,7 +12,16 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.notifier import Listener, Notifier
 from synapse_lite.storage.memberships import RoomMembers
-from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS, TYPING, EventRow, TypingRow, Wakes
+from synapse_lite.streams import (
+    CURRENT_STATE_DELTAS,
+    EVENTS,
+    PRESENCE,
+    TYPING,
+    EventRow,
+    PresenceRow,
+    TypingRow,
+    Wakes,
+)
 from synapse_lite.util.background import start
 from synapse_lite.util.caches.missing import MISSING
 from synapse_lite.util.clock import Clock
@@ -25,13 +34,16 @@ class Members:
     """The cached read of who is in a room; `known` is what is kept, `reading` what is not."""
 
     def __init__(self) -> None:
-        self.known: dict[str, RoomMembers] = {}
+        self.known: dict[str, Any] = {}
         self.reading: Deferred[RoomMembers] = Deferred()
 
     def peek(self, key: tuple[str]) -> Any:
         return self.known.get(key[0], MISSING)
 
     async def __call__(self, room_id: str) -> RoomMembers:
+        if room_id in self.known:
+            known: RoomMembers = self.known[room_id]
+            return known
         return await self.reading
 
 
@@ -40,7 +52,10 @@ class Store:
 
     def __init__(self) -> None:
         self.get_room_members = Members()
-        self.positions = {EVENTS.counter.name: 0, TYPING.counter.name: 0}
+        self.get_rooms_for_user = Members()
+        self.rooms_of: dict[str, set[str]] = {}
+        self.asked_for: list[set[str]] = []
+        self.positions = {EVENTS.counter.name: 0, TYPING.counter.name: 0, PRESENCE.counter.name: 0}
         self.listener: Any = None
         self.restarted: Any = None
 
@@ -58,10 +73,15 @@ class Store:
         return Wakes(
             tuple(room for wake in found for room in wake.rooms),
             tuple(user for wake in found for user in wake.users),
+            tuple(user for wake in found for user in wake.sharing),
         )
 
+    async def get_joined_rooms_of_users(self, user_ids: Any) -> set[str]:
+        self.asked_for.append(set(user_ids))
+        return set().union(*(self.rooms_of.get(user_id, set()) for user_id in user_ids))
 
-class NotifierTests(TestCase):
+
+class NotifierCase(TestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.store = Store()
@@ -88,6 +108,8 @@ class NotifierTests(TestCase):
         for _ in range(3):
             self.reactor.advance(0)
 
+
+class NotifierTests(NotifierCase):
     def test_wakes_members_only(self) -> None:
         alice, bob = self.wait(self.listen()), self.wait(self.listen(BOB))
         self.message(1)
@@ -228,3 +250,94 @@ class NotifierTests(TestCase):
         self.turn()
         self.reactor.advance(60)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class SharingTests(NotifierCase):
+    """Wake-ups of those who share a room with somebody."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store.rooms_of[BOB] = {ROOM}
+        self.store.get_rooms_for_user.known[BOB] = {ROOM: None}
+        members = dict.fromkeys((ALICE, BOB), "join")
+        self.store.get_room_members.known[ROOM] = RoomMembers("test", members)
+
+    def presence(self, *user_ids: str) -> None:
+        token = self.store.positions["presence"] = self.store.positions["presence"] + 1
+        rows = [PresenceRow(user_id, "online", 1, 1, 1, None, True) for user_id in user_ids]
+        self.store.listener(PRESENCE, token, rows)
+
+    def test_those_who_share_a_room_are_woken(self) -> None:
+        alice, carol = self.wait(self.listen()), self.wait(self.listen("@carol:test"))
+        self.presence(BOB)
+        self.turn()
+        self.assertIs(self.successResultOf(alice), True)
+        self.assertNoResult(carol)
+
+    def test_after_a_wake_up_there_is_a_pause(self) -> None:
+        listener = self.listen()
+        waiting = self.wait(listener)
+        self.presence(BOB)
+        self.turn()
+        self.successResultOf(waiting)
+        waiting = self.wait(listener)
+        for _ in range(50):
+            self.presence(BOB)
+        self.turn()
+        self.assertNoResult(waiting)
+        self.reactor.advance(0.5)
+        self.turn()
+        self.assertIs(self.successResultOf(waiting), True)
+        self.assertEqual(self.store.asked_for, [{BOB}, {BOB}])
+
+    def test_other_news_do_not_wait(self) -> None:
+        listener = self.listen()
+        self.presence(BOB)
+        self.turn()
+        self.successResultOf(self.wait(listener))
+        waiting = self.wait(listener)
+        self.presence(BOB)
+        self.message(1)
+        self.turn()
+        self.assertIs(self.successResultOf(waiting), True)
+
+    def test_the_more_are_woken_the_longer_is_the_pause(self) -> None:
+        users = [f"@user{number}:test" for number in range(400)]
+        self.store.get_room_members.known[ROOM] = RoomMembers("test", dict.fromkeys(users, "join"))
+        listeners = [self.listen(user_id) for user_id in users]
+        self.presence(BOB)
+        self.turn()
+        waiting = [self.wait(listener) for listener in listeners]
+        self.turn()
+        waiting = [self.wait(listener) for listener in listeners]
+        self.presence(BOB)
+        self.reactor.advance(1.9)
+        self.turn()
+        self.assertNoResult(waiting[0])
+        self.reactor.advance(0.2)
+        self.turn()
+        self.assertIs(self.successResultOf(waiting[-1]), True)
+
+    def test_while_nobody_waits_nothing_is_done(self) -> None:
+        self.presence(BOB)
+        self.turn()
+        self.assertEqual(self.store.asked_for, [])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_too_many_strangers_wake_everybody(self) -> None:
+        waiting = self.wait(self.listen("@carol:test"))
+        self.presence(*(f"@stranger{number}:test" for number in range(1001)))
+        self.turn()
+        self.assertIs(self.successResultOf(waiting), True)
+        self.assertEqual(self.store.asked_for, [])
+
+    def test_a_failure_wakes_everybody(self) -> None:
+        async def fail(user_ids: Any) -> set[str]:
+            raise RuntimeError("the database is away")
+
+        self.patch(self.store, "get_joined_rooms_of_users", fail)
+        waiting = self.wait(self.listen("@carol:test"))
+        self.presence(BOB)
+        with self.assertLogs("synapse_lite.util.background", "ERROR"):
+            self.turn()
+        self.assertIs(self.successResultOf(waiting), True)

@@ -76,6 +76,15 @@ class ReceiptTypes:
     FULLY_READ = "m.fully_read"
 
 
+class PresenceState:
+    """Values of `presence`."""
+
+    ONLINE = "online"
+    UNAVAILABLE = "unavailable"
+    OFFLINE = "offline"
+    ALL = ("online", "offline", "unavailable")
+
+
 class LoginType:
     """Login types and stages of user-interactive authentication."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, WorkerClientIps
+from ..handlers.syncing_users import SyncingUsers, WorkerSyncingUsers
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink, MasterEventSink
 from ..replication.token_confirmation import TokenConfirmation, WorkerTokenConfirmation
@@ -16,5 +17,6 @@ BINDINGS: dict[type, type] = {
     Authenticator: AccountAuthenticator,
     ClientIps: WorkerClientIps,
     TokenConfirmation: WorkerTokenConfirmation,
+    SyncingUsers: WorkerSyncingUsers,
 }
 """What stands for interfaces in a worker."""

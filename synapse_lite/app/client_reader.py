@@ -10,6 +10,7 @@ from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
+from ..storage.presence import PresenceWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.rooms import RoomsWorkerStore
@@ -28,6 +29,7 @@ class ClientReaderStore(
     RoomsWorkerStore,
     AliasesWorkerStore,
     PublicRoomsWorkerStore,
+    PresenceWorkerStore,
     FiltersWorkerStore,
     AccountDataWorkerStore,
     TagsWorkerStore,

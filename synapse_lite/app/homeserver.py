@@ -7,9 +7,11 @@ from ..handlers.auth import AccountAuthenticator
 from ..handlers.client_ips import ClientIps, MasterClientIps
 from ..handlers.guest_access import GuestAccessDuty
 from ..handlers.persistence import LocalEventSink
+from ..handlers.presence import PresenceHandler
 from ..handlers.room_following import RoomFollowing
 from ..handlers.room_upgrade import RoomUpgradeHandler
 from ..handlers.sessions import MasterTokenConfirmation
+from ..handlers.syncing_users import MasterSyncingUsers, SyncingUsers
 from ..handlers.token_expiry import TokenExpiry
 from ..handlers.ui_auth import UiAuthHandler
 from ..handlers.worker_commands import WorkerCommandsHandler
@@ -40,6 +42,7 @@ MASTER = Process(
         Authenticator: AccountAuthenticator,
         ClientIps: MasterClientIps,
         TokenConfirmation: MasterTokenConfirmation,
+        SyncingUsers: MasterSyncingUsers,
         WorkerCommands: WorkerCommandsHandler,
     },
     duties=(
@@ -47,6 +50,11 @@ MASTER = Process(
             "client_ips",
             "Writes down where the requests of users come from.",
             lambda hs: hs.part(MasterClientIps),
+        ),
+        Duty(
+            "presence",
+            "Notes that users become idle and go offline, and writes presence down.",
+            lambda hs: hs.part(PresenceHandler),
         ),
         Duty(
             "ui_auth_expiry",

@@ -7,9 +7,11 @@ from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.filters import FiltersWorkerStore
+from ..storage.presence import PresenceWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.recent_receipts import RecentReceiptsWorkerStore
+from ..storage.room_mates import RoomMatesWorkerStore
 from ..storage.state_changes import StateChangesWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.tags import TagsWorkerStore
@@ -21,6 +23,7 @@ from ._worker import BINDINGS, RESOURCES
 
 
 class SynchrotronStore(
+    RoomMatesWorkerStore,
     StateChangesWorkerStore,
     TimelineWorkerStore,
     FiltersWorkerStore,
@@ -30,6 +33,7 @@ class SynchrotronStore(
     PushRulesWorkerStore,
     RecentReceiptsWorkerStore,
     TypingWorkerStore,
+    PresenceWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

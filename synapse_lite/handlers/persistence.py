@@ -14,6 +14,7 @@ from ..storage.persist_events import ClientTxn
 from ..types.requester import Requester
 from ..util.ratelimiter import Ratelimiter
 from .event_persister import EventPersister
+from .presence import PresenceHandler
 from .room_preparation import EventToPersist
 
 __all__ = ["EventPersister", "EventToPersist", "LocalEventSink"]
@@ -29,6 +30,7 @@ class LocalEventSink(EventSink):
 
     def __init__(self, hs: Homeserver) -> None:
         self._persister = hs.part(EventPersister)
+        self._presence = hs.part(PresenceHandler)
         self._is_mine = hs.is_mine
         limit = hs.config.ratelimiting.rc_message
         self._messages = Ratelimiter(hs.clock, limit.per_second, limit.burst_count)
@@ -54,6 +56,7 @@ class LocalEventSink(EventSink):
             # Whoever made the event may have put what the client sent, without the endpoint.
             event.metadata.txn_id = event.metadata.txn_id or txn_id
             event.metadata.device_id = requester.device_id
+        self._presence.active(requester.user_id)
         return await self._persister.persist(EventToPersist(event, context, is_local=True, txn=txn))
 
     async def persist_many(

@@ -16,6 +16,7 @@ from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.receipts import ReceiptsStore
 from ..util.async_helpers import Linearizer
+from .presence import PresenceHandler
 
 MAIN_THREAD = "main"
 UNTHREADED = ""
@@ -34,6 +35,7 @@ class ReceiptsHandler:
         self._account_data = hs.part(AccountDataStore)
         self._events = hs.part(EventsWorkerStore)
         self._memberships = hs.part(MembershipsWorkerStore)
+        self._presence = hs.part(PresenceHandler)
         self._clock = hs.clock
         self._moves = Linearizer("receipts", clock=hs.clock)
 
@@ -71,6 +73,7 @@ class ReceiptsHandler:
             await self._move(user_id, event, kind, UNTHREADED)
 
     async def _move(self, user_id: str, event: Event, kind: str, thread_id: str) -> None:
+        self._presence.active(user_id)
         # One after the other: the row of the receipt that goes further has the greater position.
         async with self._moves.queue((user_id, event.room_id)):
             if kind == ReceiptTypes.FULLY_READ:

@@ -16,6 +16,7 @@ from ..util.json import JsonDict
 from .event_format import EventFormatter
 from .filters import FiltersHandler
 from .push_rules import PushRulesHandler
+from .syncing_users import SyncingUsers
 from .visibility import EventVisibility
 
 MAX_TIMEOUT_MS = 180_000
@@ -31,6 +32,7 @@ class SyncHandler:
         self._clock = hs.clock
         self._notifier = hs.part(Notifier)
         self._filters = hs.part(FiltersHandler)
+        self._syncing = hs.part(SyncingUsers)
         self._engine = SyncEngine(
             hs, hs.part(EventVisibility), hs.part(EventFormatter), hs.part(PushRulesHandler)
         )
@@ -45,6 +47,7 @@ class SyncHandler:
         full_state: bool,
         state_after: bool,
         timeout_ms: int,
+        set_presence: str | None = None,
     ) -> JsonDict:
         """The answer to a request. An initial sync, and one with full state, does not wait.
 
@@ -57,14 +60,17 @@ class SyncHandler:
             full_state=full_state,
             state_after=state_after,
         )
-        if request.since is None:
-            answer = await self.initial_answer(request)
-        elif full_state:
-            await self._engine.positions.reached(request.since)
-            answer = await self._engine.answer(request)
-        else:
-            answer = await self.wait_for_answer(request, min(timeout_ms, MAX_TIMEOUT_MS))
+        with self._syncing.syncing(requester.user_id, set_presence):
+            answer = await self._answer(request, min(timeout_ms, MAX_TIMEOUT_MS))
         return answer.to_json()
+
+    async def _answer(self, request: SyncRequest, timeout_ms: int) -> SyncAnswer:
+        if request.since is None:
+            return await self.initial_answer(request)
+        if request.full_state:
+            await self._engine.positions.reached(request.since)
+            return await self._engine.answer(request)
+        return await self.wait_for_answer(request, timeout_ms)
 
     def position(self) -> StreamToken:
         """Up to where everything can be read here."""

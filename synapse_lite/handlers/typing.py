@@ -13,6 +13,7 @@ from ..server import Homeserver
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.typing import TypingStore
 from ..streams import CURRENT_STATE_DELTAS, Stream
+from .presence import PresenceHandler
 
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 120_000
@@ -27,6 +28,7 @@ class TypingHandler:
     def __init__(self, hs: Homeserver) -> None:
         self._store = hs.part(TypingStore)
         self._memberships = hs.part(MembershipsWorkerStore)
+        self._presence = hs.part(PresenceHandler)
         self._clock = hs.clock
         self._rooms: dict[str, dict[str, IDelayedCall]] = {}
         self._store.follow(self._rows)
@@ -44,6 +46,7 @@ class TypingHandler:
         Raises ForbiddenError unless the user is in the room.
         """
         await self._check_joined(user_id, room_id)
+        self._presence.active(user_id)
         seconds = min(timeout_ms, MAX_TIMEOUT_MS) / 1000
         users = self._rooms.setdefault(room_id, {})
         timer = users.get(user_id)

@@ -289,7 +289,9 @@ class Sync(_TextCommand):
 class UserSync(Command):
     """A user has begun, or ended, to sync at this worker; `last_sync_ms` by its clock.
 
-    Never kept for later: who is syncing is said anew on each connection.
+    `presence` is what the clients ask to be shown as (`set_presence`); empty if they do not say.
+    It may change while they sync: then `start` is sent again. Never kept for later: who is syncing
+    is said anew on each connection.
     """
 
     NAME = "USER_SYNC"
@@ -298,17 +300,23 @@ class UserSync(Command):
     user_id: str
     is_syncing: bool
     last_sync_ms: int
+    presence: str = ""
+    PRESENCES: ClassVar[tuple[str, ...]] = ("", "online", "unavailable")
 
     def payload(self) -> str:
         state = "start" if self.is_syncing else "end"
-        return f"{_word(self.user_id)} {state} {self.last_sync_ms}"
+        presence = f" {_word(self.presence)}" if self.presence else ""
+        return f"{_word(self.user_id)} {state} {self.last_sync_ms}{presence}"
 
     @classmethod
     def from_line(cls, payload: str) -> Self:
-        user_id, state, last_sync_ms = _fields(payload, 3)
+        user_id, state, rest = _fields(payload, 3)
         if state not in ("start", "end"):
             raise CommandError("the state must be start or end")
-        return cls(user_id, state == "start", _number(last_sync_ms))
+        last_sync_ms, _, presence = rest.partition(" ")
+        if presence not in cls.PRESENCES:
+            raise CommandError("the presence must be online or unavailable")
+        return cls(user_id, state == "start", _number(last_sync_ms), presence)
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from ..storage._base import MasterStore
-from ..streams import EPOCH_SHIFT, Stream
+from ..streams import EPOCH_SHIFT, Live, Stream
 from ..util.json import encode_json
 from .commands import CatchUp, Position, Restart, RestartReason, RowData
 from .metrics import RESTARTS, STREAM_BYTES, STREAM_ROWS
@@ -150,6 +150,13 @@ class Subscription:
             if since < begin:
                 self._send(_restart(self.stream, begin, RestartReason.EPOCH))
                 return begin
+            if since > current:
+                logger.error(
+                    "%r is ahead in stream %s: %d", self.connection, self.stream.name, since
+                )
+                # What is in memory is wanted whole: there is nowhere else to read it.
+                self._send(_restart(self.stream, begin, RestartReason.AHEAD))
+                return begin
         if since > current:
             logger.error("%r is ahead in stream %s: %d", self.connection, self.stream.name, since)
             self._send(_restart(self.stream, current, RestartReason.AHEAD))
@@ -170,7 +177,9 @@ class Subscription:
                 complete, end = [], since
                 limit *= 2
             sent += sum(len(group) for _, group in complete)
-            if sent >= MAX_MISSED_ROWS or limit > 2 * MAX_MISSED_ROWS:
+            too_many = sent >= MAX_MISSED_ROWS or limit > 2 * MAX_MISSED_ROWS
+            # Rows in memory are what is true now, and the worker can read them nowhere else.
+            if too_many and not isinstance(self.stream.rows, Live):
                 raise _TooFarBehind
             for token, group in complete:
                 self._send(lines_for(self.stream, token, group))

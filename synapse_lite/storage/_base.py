@@ -160,6 +160,7 @@ class BaseStore:
         return Wakes(
             rooms=tuple(dict.fromkeys(room for wake in found for room in wake.rooms)),
             users=tuple(dict.fromkeys(user for wake in found for user in wake.users)),
+            sharing=tuple(dict.fromkeys(user for wake in found for user in wake.sharing)),
         )
 
 

@@ -12,6 +12,7 @@ from .filters import FiltersStore
 from .guests import GuestsStore
 from .memberships import MembershipsStore
 from .persist_events import PersistEventsStore
+from .presence import PresenceStore
 from .public_rooms import PublicRoomsStore
 from .push_rules import PushRulesStore
 from .receipts import ReceiptsStore
@@ -19,6 +20,7 @@ from .recent_receipts import RecentReceiptsWorkerStore
 from .registration import RegistrationStore
 from .relations import RelationsWorkerStore
 from .reports import ReportsStore
+from .room_mates import RoomMatesWorkerStore
 from .room_upgrades import RoomUpgradesStore
 from .rooms import RoomsStore
 from .state_changes import StateChangesWorkerStore
@@ -47,8 +49,10 @@ class DataStore(
     RecentReceiptsWorkerStore,
     ReceiptsStore,
     TypingStore,
+    PresenceStore,
     PushRulesStore,
     StateChangesWorkerStore,
+    RoomMatesWorkerStore,
     MembershipsStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,

@@ -10,6 +10,7 @@ from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .filters import FiltersWorkerStore
 from .memberships import MembershipsWorkerStore
+from .presence import PresenceWorkerStore
 from .public_rooms import PublicRoomsWorkerStore
 from .push_rules import PushRulesWorkerStore
 from .receipts import ReceiptsWorkerStore
@@ -51,6 +52,10 @@ class SlavedTypingStore(TypingWorkerStore, FollowerStore):
     """Who is typing."""
 
 
+class SlavedPresenceStore(PresenceWorkerStore, FollowerStore):
+    """Who is online."""
+
+
 class SlavedAccountDataStore(AccountDataWorkerStore, TagsWorkerStore, FollowerStore):
     """What users keep on the server for themselves, tags of rooms included."""
 
@@ -74,6 +79,7 @@ SLAVED_STORES: tuple[type[FollowerStore], ...] = (
     SlavedPublicRoomsStore,
     SlavedReceiptsStore,
     SlavedTypingStore,
+    SlavedPresenceStore,
     SlavedAccountDataStore,
     SlavedPushRulesStore,
     SlavedFiltersStore,

@@ -25,6 +25,7 @@ from .account_data import (
 )
 from .caches import CACHES, CacheRow
 from .events import BACKFILL, CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow, EventRow
+from .presence import PRESENCE, PresenceRow
 from .receipts import RECEIPTS, TYPING, ReceiptRow, TypingRow
 from .rooms import PUBLIC_ROOMS, PublicRoomRow
 
@@ -36,6 +37,7 @@ STREAMS: tuple[Stream, ...] = (
     BACKFILL,
     RECEIPTS,
     TYPING,
+    PRESENCE,
     ACCOUNT_DATA,
     TAG_ACCOUNT_DATA,
     PUSH_RULES,
@@ -58,6 +60,7 @@ __all__ = [
     "EPOCH_SHIFT",
     "EVENTS",
     "LIVE",
+    "PRESENCE",
     "PUBLIC_ROOMS",
     "PUSH_RULES",
     "RECEIPTS",
@@ -70,6 +73,7 @@ __all__ = [
     "CurrentStateDeltaRow",
     "EventRow",
     "Live",
+    "PresenceRow",
     "PublicRoomRow",
     "PushRuleRow",
     "Query",

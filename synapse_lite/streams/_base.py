@@ -88,10 +88,14 @@ LIVE = Live()
 
 @attrs.frozen
 class Wakes:
-    """Whose /sync must look again: members of rooms, and users."""
+    """Whose /sync must look again: members of rooms, users, and all who share a room with a user.
+
+    What wakes by `sharing` can wait a little: see `notifier`.
+    """
 
     rooms: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    sharing: tuple[str, ...] = ()
 
 
 def wakes_room(field: str) -> Callable[[Any], Wakes]:

@@ -18,6 +18,7 @@ from .ephemeral import EphemeralEvents
 from .personal import PersonalData, PersonalReads
 from .plan import Planner, RoomPlan, SyncPlan
 from .positions import Positions, bounded
+from .presence import PresenceEvents
 from .request import Formatter, PushRules, SyncRequest, Visibility
 from .rooms import RoomPart, RoomParts
 from .stripped import StrippedRooms
@@ -61,6 +62,7 @@ class SyncEngine:
         self._stripped = hs.part(StrippedRooms)
         self._ephemeral = hs.part(EphemeralEvents)
         self._personal = PersonalReads(hs, push_rules)
+        self._presence = PresenceEvents(hs, self._personal.ignored_users)
         self._rooms = RoomParts(hs, visibility, formatter)
 
     async def answer(self, request: SyncRequest) -> SyncAnswer:
@@ -69,6 +71,7 @@ class SyncEngine:
         if request.since is None:
             plan = await self._planner.initial(request.user_id, now.events, request.filter)
             personal = await self._personal.everything(request)
+            presence = await self._presence.everything(request)
         else:
             since = bounded(request.since, now)
             if since is not request.since:
@@ -82,10 +85,13 @@ class SyncEngine:
             )
             new = [room_id for room_id, room in plan.joined.items() if not room.was_in]
             personal = await self._personal.changed(request, since, now, new)
+            presence = await self._presence.changed(request, since, now, new)
             self._drop_quiet_rooms(request, since, plan, personal)
         body: JsonDict = {}
         if personal.everywhere:
             body["account_data"] = {"events": personal.everywhere}
+        if presence:
+            body["presence"] = {"events": presence}
         rooms = await self._room_sections(request, plan, personal, now)
         if rooms:
             body["rooms"] = rooms

@@ -10,10 +10,11 @@ import attrs
 from ..server import Homeserver
 from ..storage.account_data import AccountDataWorkerStore
 from ..storage.events import EventsWorkerStore
+from ..storage.presence import PresenceWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.receipts import ReceiptsWorkerStore
 from ..storage.typing import TypingWorkerStore
-from ..streams import ACCOUNT_DATA, EVENTS, PUSH_RULES, RECEIPTS, TYPING, Stream
+from ..streams import ACCOUNT_DATA, EVENTS, PRESENCE, PUSH_RULES, RECEIPTS, TYPING, Stream
 from ..types.tokens import StreamToken
 from ..util.async_helpers import TimedOutError, Wakeup, with_timeout
 from ..util.clock import Clock
@@ -32,6 +33,7 @@ class Positions:
         self._receipts = hs.part(ReceiptsWorkerStore)
         self._account_data = hs.part(AccountDataWorkerStore)
         self._push_rules = hs.part(PushRulesWorkerStore)
+        self._presence = hs.part(PresenceWorkerStore)
         self._moved: Wakeup | None = None
         self._events.follow(self._on_rows)
 
@@ -43,6 +45,7 @@ class Positions:
             receipts=self._receipts.current_token(RECEIPTS),
             account_data=self._account_data.current_token(ACCOUNT_DATA),
             push_rules=self._push_rules.current_token(PUSH_RULES),
+            presence=self._presence.current_token(PRESENCE),
         )
 
     def _on_rows(self, stream: Stream, token: int, rows: Sequence[Any]) -> None:
@@ -75,17 +78,21 @@ def _covers(now: StreamToken, token: StreamToken) -> bool:
         and now.receipts >= token.receipts
         and now.account_data >= token.account_data
         and now.push_rules >= token.push_rules
+        and now.presence >= token.presence
     )
 
 
 def bounded(token: StreamToken, now: StreamToken) -> StreamToken:
     """The token without what lies beyond now.
 
-    Of a typing position beyond now, what the client shows is not known: it is told everything.
+    Of a typing or presence position beyond now, what the client shows is not known: it is told
+    everything.
     """
     if _covers(now, token):
         return token
     if token.typing > now.typing:
         token = attrs.evolve(token, typing=0)
+    if token.presence > now.presence:
+        token = attrs.evolve(token, presence=0)
     pairs = zip(attrs.astuple(token), attrs.astuple(now), strict=True)
     return StreamToken(*(min(theirs, mine) for theirs, mine in pairs))

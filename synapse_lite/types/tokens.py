@@ -22,6 +22,7 @@ class StreamToken:
     receipts: int = 0
     account_data: int = 0
     push_rules: int = 0
+    presence: int = 0
 
     def to_text(self) -> str:
         """The token as clients see it."""

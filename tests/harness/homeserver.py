@@ -70,6 +70,7 @@ DEFAULTS: dict[str, Any] = {
     "rc_3pid_validation": UNLIMITED,
     "rc_openid": UNLIMITED,
     "rc_refresh": UNLIMITED,
+    "rc_presence": {"per_user": UNLIMITED},
 }
 
 

@@ -37,6 +37,8 @@ EXAMPLES: list[tuple[Command, str]] = [
     (commands.Sync("a barrier"), "SYNC a barrier"),
     (commands.UserSync("@a:b", True, 12), "USER_SYNC @a:b start 12"),
     (commands.UserSync("@a:b", False, 12), "USER_SYNC @a:b end 12"),
+    (commands.UserSync("@a:b", True, 12, "online"), "USER_SYNC @a:b start 12 online"),
+    (commands.UserSync("@a:b", True, 12, "unavailable"), "USER_SYNC @a:b start 12 unavailable"),
     (commands.FederationAck(9), "FEDERATION_ACK 9"),
     (
         commands.RemovePusher("an app", "a key\nof two lines", "@a:b"),
@@ -73,6 +75,9 @@ MALFORMED = [
     "RESTART events 1 whim",
     "USER_SYNC @a:b stop 12",
     "USER_SYNC @a:b start",
+    "USER_SYNC @a:b start x",
+    "USER_SYNC @a:b start 12 offline",
+    "USER_SYNC @a:b start 12 online now",
     "FEDERATION_ACK x",
     "FEDERATION_ACK 99999999999999999999",
     "REMOVE_PUSHER app key @a:b",

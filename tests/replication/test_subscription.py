@@ -253,6 +253,26 @@ class LiveStreamTests(ReplicationCase):
             ],
         )
 
+    def test_tokens_that_this_master_has_not_reached_bring_everything_anew(self) -> None:
+        self.master.publish_live(TYPING, [TypingRow("!room:test", ["@a:test"])])
+        token = self.master.current_token(TYPING)
+        peer = self.client()
+        peer.heard()
+        with self.logged():
+            peer.say(f"REPLICATE typing {token + (1 << 32)}")
+        lines = peer.heard()
+        self.assertEqual(lines[0], f"RESTART typing {token - 1} ahead")
+        self.assertIn(f'RDATA typing {token} ["!room:test",["@a:test"]]', lines)
+
+    def test_all_rows_come_however_many(self) -> None:
+        for number in range(MAX_MISSED_ROWS):
+            self.master.publish_live(TYPING, [TypingRow(f"!{number}:test", [])])
+        peer = self.client()
+        peer.heard()
+        peer.say("REPLICATE typing 0")
+        lines = peer.heard()
+        self.assertEqual(sum(line.startswith("RDATA") for line in lines), MAX_MISSED_ROWS)
+
 
 class HandOverTests(ReplicationCase):
     """Rows are written while others subscribe; every one must come once, and in order."""

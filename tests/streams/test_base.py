@@ -8,12 +8,15 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.streams import (
     LIVE,
+    PRESENCE,
     STREAMS,
     Counter,
     EventRow,
+    PresenceRow,
     ReceiptRow,
     RowError,
     Stream,
+    Wakes,
     row,
     stream_named,
 )
@@ -97,6 +100,8 @@ class StreamsTestCase(TestCase):
         "backfill": "event_id room_id type state_key redacts membership relates_to heads outlier",
         "receipts": "room_id receipt_type user_id event_id data thread_id",
         "typing": "room_id user_ids",
+        "presence": "user_id state last_active_ts last_federation_update_ts last_user_sync_ts"
+        " status_msg currently_active",
         "account_data": "user_id room_id data_type data",
         "tag_account_data": "user_id room_id data",
         "push_rules": "user_id",
@@ -122,6 +127,16 @@ class StreamsTestCase(TestCase):
         self.assertEqual(events.wakes(message).users, ())
         receipt = ReceiptRow("!r:x", "m.read", "@u:x", "$e", {})
         self.assertEqual(receipts.wakes(receipt).rooms, ("!r:x",))
+        presence = PresenceRow("@u:x", "online", 1, 2, 3, None, True)
+        self.assertEqual(PRESENCE.wakes(presence), Wakes(sharing=("@u:x",)))
+
+    def test_presence_on_the_wire(self) -> None:
+        wire = ["@u:x", "unavailable", 1, 2, 3, "at lunch", False]
+        row = PresenceRow("@u:x", "unavailable", 1, 2, 3, "at lunch", False)
+        self.assertEqual(PRESENCE.to_wire(row), wire)
+        self.assertEqual(PRESENCE.from_wire(wire), row)
+        self.assertRaises(RowError, PRESENCE.from_wire, ["@u:x", "online", 1, 2, 3, None])
+        self.assertRaises(RowError, PRESENCE.from_wire, ["@u:x", "online", 1, 2, 3, None, 1])
 
     def test_events_come_last_of_their_counter(self) -> None:
         """A wake-up by an event must find the state changes of its commit applied."""

@@ -33,6 +33,8 @@ class Client:
         """The path of a sync."""
         if self.since is not None:
             options.setdefault("since", self.since)
+        # Who is online is news to others: only where it is asked for.
+        options.setdefault("set_presence", "offline")
         if isinstance(options.get("filter"), dict):
             options["filter"] = encode_json(options["filter"]).decode()
         return PATH + "?" + "&".join(f"{name}={_quoted(value)}" for name, value in options.items())

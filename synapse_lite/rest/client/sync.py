@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from ...api.constants import PresenceState
 from ...api.urls import CLIENT
 from ...handlers.sync import SyncHandler
 from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...server import Homeserver
 from ...types.requester import Requester
 from ...util.json import JsonDict
-
-_PRESENCE = ("online", "offline", "unavailable")
 
 
 @endpoint("GET", CLIENT, "/sync", served_by=("synchrotron",), auth=Auth.GUEST, cancellable=True)
@@ -20,8 +19,6 @@ class SyncServlet(Servlet):
         self._handler = hs.part(SyncHandler)
 
     async def answer(self, request: Request, requester: Requester) -> JsonDict:
-        """Parse, sync, answer. `set_presence` is checked and has no effect yet."""
-        request.query_enum("set_presence", _PRESENCE, None)
         return await self._handler.sync(
             requester,
             since=request.query("since", None),
@@ -29,6 +26,7 @@ class SyncServlet(Servlet):
             full_state=request.query_bool("full_state", False),
             state_after=request.query_bool("use_state_after", False),
             timeout_ms=request.query_int("timeout", 0),
+            set_presence=request.query_enum("set_presence", PresenceState.ALL, None),
         )
 
 
