@@ -14,6 +14,7 @@ from ..storage.presence import PresenceWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.rooms import RoomsWorkerStore
+from ..storage.search import SearchWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
@@ -23,6 +24,7 @@ from ._worker import BINDINGS, RESOURCES
 
 
 class ClientReaderStore(
+    SearchWorkerStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     MembershipsWorkerStore,

@@ -13,6 +13,7 @@ from ..handlers.room_upgrade import RoomUpgradeHandler
 from ..handlers.sessions import MasterTokenConfirmation
 from ..handlers.syncing_users import MasterSyncingUsers, SyncingUsers
 from ..handlers.token_expiry import TokenExpiry
+from ..handlers.search_index import SearchIndexer
 from ..handlers.ui_auth import UiAuthHandler
 from ..handlers.worker_commands import WorkerCommandsHandler
 from ..http.authenticator import Authenticator
@@ -86,6 +87,11 @@ MASTER = Process(
             "room_following",
             "Carries tags, push rules and direct chats over into the rooms that replace others.",
             lambda hs: hs.part(RoomFollowing),
+        ),
+        Duty(
+            "search_index",
+            "Indexes messages, so that they can be searched for.",
+            lambda hs: hs.part(SearchIndexer),
         ),
     ),
     many=False,

@@ -22,6 +22,11 @@ class RoomsConfig:
     enable_room_list_search: bool = option(
         default=True, doc="Serve the list of public rooms. If false it is empty."
     )
+    enable_search: bool = option(
+        default=True,
+        doc="Index messages and let users search for them. While it is false nothing is indexed; "
+        "once it is true again, what came meanwhile is caught up with.",
+    )
     default_power_level_content_override: Mapping[str, Any] = option(
         default={},
         doc="Content that replaces parts of the first power levels of a new room, by preset.",

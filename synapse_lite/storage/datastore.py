@@ -23,6 +23,7 @@ from .reports import ReportsStore
 from .room_mates import RoomMatesWorkerStore
 from .room_upgrades import RoomUpgradesStore
 from .rooms import RoomsStore
+from .search_index import SearchIndexStore
 from .state_changes import StateChangesWorkerStore
 from .state_groups import StateGroupsStore
 from .tags import TagsStore
@@ -54,6 +55,7 @@ class DataStore(
     StateChangesWorkerStore,
     RoomMatesWorkerStore,
     MembershipsStore,
+    SearchIndexStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     EventsWorkerStore,

@@ -19,6 +19,7 @@ from synapse_lite.http.site import Site, build_site
 from synapse_lite.rest import SERVLETS
 from synapse_lite.server import Homeserver
 from synapse_lite.storage._base import BaseStore, FollowerStore, MasterStore
+from synapse_lite.storage.background_updates import BackgroundUpdater
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.engines import create_engine
 from synapse_lite.storage.schema.prepare import prepare_database
@@ -114,6 +115,7 @@ class Server:
         self.store: Any = process.store(self.hs, db)
         self.hs.provide_store(self.store)
         self.hs.provide(DatabasePool, db)
+        self.hs.provide(BackgroundUpdater, BackgroundUpdater(db, self.hs.clock))
         self.hs.provide(Threads, InlineThreads(self.hs))
         self._site: Site | None = None
 

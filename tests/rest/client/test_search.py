@@ -1,0 +1,515 @@
+"""Searching for messages over HTTP, on both databases, through master and worker."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from twisted.trial.unittest import TestCase
+
+from synapse_lite.app.table import CLIENT_READER
+from synapse_lite.crypto.base64 import encode_base64
+from synapse_lite.handlers.search_index import INDEX_SECONDS, SearchIndexer
+from synapse_lite.storage import search as search_store
+from synapse_lite.util.json import encode_json
+from tests.harness.databases import create_postgres_database, drop_postgres_database
+from tests.harness.homeserver import make_master, make_worker, now
+from tests.rest.client.rooms import ALICE, BOB, RoomsCase
+
+
+class SearchCase(RoomsCase):
+    """A master whose index runs, and a client_reader beside it. Each answer must be the same."""
+
+    postgres: ClassVar[bool] = False
+
+    def setUp(self) -> None:
+        if self.postgres:
+            address = create_postgres_database()
+            self.addCleanup(drop_postgres_database, address)
+            self.overrides = {
+                **self.overrides,
+                "database": {"name": "psycopg2", "args": {"dsn": address}},
+            }
+        super().setUp()
+        self.addCleanup(lambda: now(self.master.db.stop()))
+        self.indexer = self.master.hs.part(SearchIndexer)
+        now(self.indexer.start())
+        self.worker = make_worker(CLIENT_READER, self.master)
+
+    def index(self) -> None:
+        self.master.reactor.advance(INDEX_SECONDS)
+
+    def say(self, room_id: str, text: str, token: str | None = None) -> str:
+        return self.master.send(token or self.alice, room_id, text)
+
+    def edit(self, room_id: str, target: str, text: str, token: str | None = None) -> str:
+        content = {
+            "msgtype": "m.text",
+            "body": f"* {text}",
+            "m.new_content": {"msgtype": "m.text", "body": text},
+            "m.relates_to": {"rel_type": "m.replace", "event_id": target},
+        }
+        path = f"rooms/{room_id}/send/m.room.message/edit{text}"
+        event_id: str = self.ok("PUT", quote(path), content, token)["event_id"]
+        return event_id
+
+    def redact(self, room_id: str, event_id: str) -> None:
+        self.ok("PUT", f"rooms/{room_id}/redact/{quote(event_id)}/{event_id[1:9]}", {})
+
+    def search(
+        self,
+        term: str,
+        token: str | None = None,
+        next_batch: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """The category of the answer, the same from master and worker."""
+        body = {"search_categories": {"room_events": {"search_term": term, **options}}}
+        path = "search" if next_batch is None else f"search?next_batch={next_batch}"
+        answer = self.ok("POST", path, body, token)
+        other = self.worker.request("POST", path, body, token or self.alice)
+        for each in (answer, other.json):
+            for events in each["search_categories"]["room_events"].get("state", {}).values():
+                events.sort(key=lambda event: event["event_id"])
+        self.assertEqual(other.json, answer)
+        return answer["search_categories"]["room_events"]
+
+    def found(self, term: str, token: str | None = None, **options: Any) -> list[str]:
+        """The ids of the results."""
+        results = self.search(term, token, **options)["results"]
+        return [each["result"]["event_id"] for each in results]
+
+
+class WordTests(SearchCase):
+    def assert_finds(self, text: str, *terms: str) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, text)
+        self.index()
+        for term in terms:
+            self.assertIn(event_id, self.found(term), term)
+        self.assertNotIn(event_id, self.found("absent"))
+
+    def test_words_and_parts_of_words_in_any_case(self) -> None:
+        self.assert_finds(
+            "The Quick-Brown fox_jumps", "quick", "BROWN", "row", "ick bro", "fox jum", "x", "ju"
+        )
+
+    def test_chinese(self) -> None:
+        self.assert_finds("我们明天去北京大学开会", "北京", "北京大学", "我", "会", "明天 大学")
+
+    def test_japanese(self) -> None:
+        self.assert_finds("こんにちは、東京タワーへ", "東京", "タワ", "こん", "ﾀﾜｰ", "へ")
+
+    def test_korean(self) -> None:
+        self.assert_finds("안녕하세요 세계", "안녕", "하세", "세계", "요", "안녕하세요")
+
+    def test_accents_width_and_ligatures(self) -> None:
+        self.assert_finds("Crème Brûlée, ﬁne ＦＵＬＬ", "creme", "BRÛLEE", "fine", "full", "ｃｒｅ")
+
+    def test_emoji_and_other_scripts(self) -> None:
+        self.assert_finds("ship it 🎉👍🏽 привет हिन्दी שָׁלוֹם", "🎉", "👍", "ПРИВЕТ", "हिन्दी", "שלום")
+
+    def test_words_all_of_them(self) -> None:
+        room_id = self.room()
+        both = self.say(room_id, "salt and pepper")
+        self.say(room_id, "only salt")
+        self.index()
+        self.assertEqual(self.found("pepper salt"), [both])
+
+    def test_parts_are_really_there(self) -> None:
+        # Every gram of "abcabd" is in the text, the part is not.
+        room_id = self.room()
+        self.say(room_id, "abcab cabd bcabd")
+        self.index()
+        self.assertEqual(self.found("abcabd"), [])
+
+    def test_operators_are_words(self) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, 'cats AND dogs NOT birds NEAR trees\' "end"')
+        self.index()
+        for term, is_there in (
+            ('cats AND "dogs', True),
+            ("NOT birds", True),
+            ("NOT hamsters", False),
+            ("NEAR(trees, cats)", True),
+            ("cats OR hamsters", False),
+            ("cats* bir*:* | 'end' & ^dogs", True),
+            ("ca%z", False),
+            ("-cats {grams} : dogs", False),
+            ("end\\", True),
+            ("%cats_", True),
+        ):
+            self.assertEqual(self.found(term), [event_id] if is_there else [], term)
+
+    def test_terms_without_words_find_nothing(self) -> None:
+        room_id = self.room()
+        self.say(room_id, "hello?")
+        self.index()
+        for term in ("", "?", "  ", "\u200d", '"*"', "\u0301"):
+            self.assertEqual(self.search(term)["results"], [], term)
+
+    def test_long_terms(self) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, "x" * 5000 + "y" * 500)
+        self.index()
+        self.assertEqual(self.found("x" * 900 + "y" * 100), [event_id])
+        self.assertEqual(self.found("y" * 600), [])
+
+    def test_a_message_of_many_characters(self) -> None:
+        text = "".join(chr(0x4E00 + i) for i in range(15_000))
+        room_id = self.room()
+        event_id = self.say(room_id, text)
+        self.index()
+        self.assertEqual(self.found(text[14_990:]), [event_id])
+
+    def test_null_characters_in_messages_separate_words(self) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, "one\0two three")
+        self.index()
+        self.assertEqual(self.found("two three"), [event_id])
+
+
+class FreshnessTests(SearchCase):
+    def test_names_and_topics(self) -> None:
+        room_id = self.room(name="Gardeners", topic="All about tulips")
+        self.index()
+        name = self.state_event(room_id, "m.room.name")
+        topic = self.state_event(room_id, "m.room.topic")
+        assert name is not None and topic is not None
+        self.assertEqual(self.found("gardener"), [name.event_id])
+        self.assertEqual(self.found("tulip", keys=["content.topic"]), [topic.event_id])
+        self.assertEqual(self.found("tulip", keys=["content.body", "content.name"]), [])
+        self.assertEqual(self.found("tulip", keys=[]), [])
+
+    def test_edits_replace_what_they_edit(self) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, "apples")
+        self.index()
+        first = self.edit(room_id, event_id, "pears")
+        self.index()
+        self.assertEqual((self.found("apples"), self.found("pears")), ([], [event_id]))
+        second = self.edit(room_id, event_id, "plums")
+        self.index()
+        self.assertEqual((self.found("pears"), self.found("plums")), ([], [event_id]))
+        self.redact(room_id, second)
+        self.index()
+        self.assertEqual((self.found("pears"), self.found("plums")), ([event_id], []))
+        self.redact(room_id, first)
+        self.index()
+        self.assertEqual((self.found("apples"), self.found("pears")), ([event_id], []))
+
+    def test_edits_that_do_not_count(self) -> None:
+        room_id = self.room()
+        self.join(room_id, self.bob)
+        event_id = self.say(room_id, "apples")
+        self.edit(room_id, event_id, "pears", self.bob)
+        edit = self.edit(room_id, event_id, "plums")
+        self.edit(room_id, edit, "figs")
+        self.index()
+        self.assertEqual(self.found("plums"), [event_id])
+        for term in ("pears", "figs", "apples"):
+            self.assertEqual(self.found(term), [], term)
+
+    def test_redacted_messages_leave_the_index(self) -> None:
+        room_id = self.room()
+        event_id = self.say(room_id, "secret plans")
+        self.index()
+        self.redact(room_id, event_id)
+        self.assertEqual(self.found("secret"), [])  # at once, before the index has heard of it
+        self.index()
+        self.assertEqual(self.found("secret"), [])
+        self.assertEqual(self.indexed_texts(), [])
+
+    def test_what_is_encrypted_is_not_indexed(self) -> None:
+        room_id = self.room()
+        content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "gibberish", "body": "no"}
+        self.ok("PUT", f"rooms/{room_id}/send/m.room.encrypted/1", content)
+        self.index()
+        self.assertEqual(self.indexed_texts(), [])
+
+    def indexed_texts(self) -> list[str]:
+        rows = now(
+            self.master.db.read("texts", lambda txn: txn.select("search_messages", ("text",)))
+        )
+        return [row[0] for row in rows]
+
+
+class AccessTests(SearchCase):
+    def test_only_rooms_that_the_user_is_in(self) -> None:
+        room_id = self.room(preset="private_chat")
+        event_id = self.say(room_id, "hello")
+        self.index()
+        self.assertEqual(self.found("hello"), [event_id])
+        self.assertEqual(self.search("hello", self.bob)["count"], 0)
+        named = self.search("hello", self.bob, filter={"rooms": [room_id]})
+        self.assertEqual((named["results"], named["count"]), ([], 0))
+
+    def test_history_before_joining(self) -> None:
+        hidden = self.room(initial_state=[visibility("joined")])
+        shared = self.room()
+        self.say(hidden, "hello hidden")
+        old = self.say(shared, "hello shared")
+        for room_id in (hidden, shared):
+            self.join(room_id, self.bob)
+        new = self.say(hidden, "hello new")
+        self.index()
+        answer = self.search("hello", self.bob, order_by="recent")
+        found = [each["result"]["event_id"] for each in answer["results"]]
+        self.assertEqual(found, [new, old])
+        self.assertEqual(answer["count"], 2)  # what is hidden is not counted either
+
+    def test_rooms_that_were_left_up_to_leaving(self) -> None:
+        room_id = self.room(initial_state=[visibility("world_readable")])
+        self.join(room_id, self.bob)
+        before = self.say(room_id, "hello before")
+        self.ok("POST", f"rooms/{room_id}/leave", {}, self.bob)
+        self.say(room_id, "hello after")
+        self.index()
+        answer = self.search("hello", self.bob, event_context={}, include_state=True)
+        (result,) = answer["results"]
+        self.assertEqual(result["result"]["event_id"], before)
+        after = [event["type"] for event in result["context"]["events_after"]]
+        self.assertEqual(after, ["m.room.member"])
+        members = {
+            event["state_key"]: event["content"]["membership"]
+            for event in answer["state"][room_id]
+            if event["type"] == "m.room.member"
+        }
+        self.assertEqual(members, {ALICE: "join", BOB: "leave"})
+        self.ok("POST", f"rooms/{room_id}/forget", {}, self.bob)
+        self.assertEqual(self.found("hello", self.bob), [])
+
+    def test_more_rooms_than_labels(self) -> None:
+        self.patch(search_store, "MAX_LABELS", 1)
+        mine, other = self.room(), self.room()
+        event_id = self.say(other, "hello")
+        hidden = self.master.create_room(self.bob, preset="private_chat")
+        self.say(hidden, "hello", self.bob)
+        self.say(mine, "nothing")
+        self.index()
+        self.assertEqual(self.found("hello"), [event_id])
+
+
+class ShapeTests(SearchCase):
+    def test_filters(self) -> None:
+        first, second = self.room(), self.room()
+        self.join(first, self.bob)
+        mine = self.say(first, "hello")
+        theirs = self.say(first, "hello", self.bob)
+        other = self.say(second, "hello")
+        self.index()
+        cases: list[tuple[dict[str, Any], set[str]]] = [
+            ({}, {mine, theirs, other}),
+            ({"rooms": [first]}, {mine, theirs}),
+            ({"not_rooms": [first]}, {other}),
+            ({"senders": [BOB]}, {theirs}),
+            ({"not_senders": [BOB]}, {mine, other}),
+            ({"types": ["m.room.*"]}, {mine, theirs, other}),
+            ({"types": ["m.room.name"]}, set()),
+            ({"not_types": ["m.room.message"]}, set()),
+            ({"contains_url": True}, set()),
+        ]
+        for conditions, expected in cases:
+            self.assertEqual(set(self.found("hello", filter=conditions)), expected, conditions)
+
+    def test_order_and_ranks(self) -> None:
+        room_id = self.room()
+        whole = self.say(room_id, "tea")
+        often = self.say(room_id, "tea tea tea")
+        inside = self.say(room_id, "steam")
+        begins = self.say(room_id, "teapot")
+        self.index()
+        self.assertEqual(self.found("tea", order_by="recent"), [begins, inside, often, whole])
+        answer = self.search("tea")
+        found = [each["result"]["event_id"] for each in answer["results"]]
+        self.assertEqual(found, [often, whole, begins, inside])
+        ranks = [each["rank"] for each in answer["results"]]
+        self.assertEqual(ranks, sorted(ranks, reverse=True))
+        self.assertEqual(answer["highlights"], ["tea"])
+
+    def test_pages_of_both_orders(self) -> None:
+        self.patch(search_store, "MAX_FOUND", 5)
+        room_id = self.room()
+        said = [self.say(room_id, f"number {number}") for number in range(12)]
+        self.index()
+        for order in ("recent", "rank"):
+            found: list[str] = []
+            expected = sorted(said)
+            token = None
+            for _ in range(20):
+                answer = self.search(
+                    "number", next_batch=token, order_by=order, filter={"limit": 3}
+                )
+                self.assertEqual(answer["count"], 5)  # as far as one look into the index
+                found += [each["result"]["event_id"] for each in answer["results"]]
+                token = answer.get("next_batch")
+                if token is None:
+                    break
+                said.append(self.say(room_id, "number of something new"))
+                self.index()
+            self.assertEqual(sorted(found), expected, order)
+
+    def test_examining_is_bounded_and_goes_on(self) -> None:
+        self.patch(search_store, "MAX_EXAMINED", 2)
+        room_id = self.room()
+        wanted = self.say(room_id, "abcabd")
+        for _ in range(6):
+            self.say(room_id, "abcab cabd bcabd")
+        self.index()
+        answer = self.search("abcabd")
+        self.assertEqual(answer["results"], [])  # three looks at two messages each
+        self.assertEqual(
+            [wanted],
+            [
+                each["result"]["event_id"]
+                for each in self.search("abcabd", next_batch=answer["next_batch"])["results"]
+            ],
+        )
+
+    def test_groups_and_their_pages(self) -> None:
+        first, second = self.room(), self.room()
+        self.join(first, self.bob)
+        said = {
+            room_id: [self.say(room_id, "hello") for _ in range(4)] for room_id in (first, second)
+        }
+        bobs = self.say(first, "hello", self.bob)
+        self.index()
+        grouped = {"group_by": [{"key": "room_id"}, {"key": "sender"}]}
+        for order in ("recent", "rank"):
+            answer = self.search("hello", order_by=order, groupings=grouped, filter={"limit": 3})
+            groups = answer["groups"]
+            self.assertEqual(set(groups["sender"]), {ALICE, BOB})
+            self.assertEqual(groups["sender"][BOB]["results"], [bobs])
+            self.assertNotIn("next_batch", groups["sender"][BOB])
+            given = groups["room_id"][second]["results"]
+            token = groups["room_id"][second]["next_batch"]
+            rest = self.search(
+                "hello", next_batch=token, order_by=order, groupings=grouped, filter={"limit": 6}
+            )
+            found = [each["result"]["event_id"] for each in rest["results"]]
+            self.assertEqual(sorted(given + found), sorted(said[second]))
+            self.assertEqual(set(rest["groups"]["room_id"]), {second})
+            self.assertEqual(sorted(group["order"] for group in groups["room_id"].values()), [1, 2])
+
+    def test_context(self) -> None:
+        room_id = self.room()
+        said = [self.say(room_id, f"word{number}") for number in range(7)]
+        self.index()
+        answer = self.search(
+            "word3",
+            event_context={"before_limit": 2, "after_limit": 1, "include_profile": True},
+        )
+        (result,) = answer["results"]
+        context = result["context"]
+        before = [event["event_id"] for event in context["events_before"]]
+        after = [event["event_id"] for event in context["events_after"]]
+        self.assertEqual((before, after), ([said[2], said[1]], [said[4]]))
+        self.assertEqual(context["profile_info"], {ALICE: {"displayname": "alice"}})
+        self.assertEqual(result["result"]["room_id"], room_id)
+        pages = (("b", context["start"], said[0]), ("f", context["end"], said[5]))
+        for direction, start, expected in pages:
+            page = self.ok("GET", f"rooms/{room_id}/messages?dir={direction}&from={start}&limit=1")
+            self.assertEqual([event["event_id"] for event in page["chunk"]], [expected])
+
+    def test_no_context_unless_asked_for(self) -> None:
+        room_id = self.room()
+        self.say(room_id, "hello")
+        self.index()
+        (result,) = self.search("hello")["results"]
+        self.assertNotIn("context", result)
+
+    def test_statements_do_not_grow_with_the_results(self) -> None:
+        room_id = self.room()
+        for number in range(40):
+            self.say(room_id, f"hello {number}")
+        self.index()
+        costs = []
+        for limit in (2, 40):
+            body = {
+                "search_categories": {
+                    "room_events": {
+                        "search_term": "hello",
+                        "filter": {"limit": limit},
+                        "event_context": {"include_profile": True},
+                    }
+                }
+            }
+            with self.master.db.recording() as statements:
+                answer = self.ok("POST", "search", body)["search_categories"]["room_events"]
+            self.assertEqual(len(answer["results"]), limit)
+            costs.append(len(statements))
+        self.assertLessEqual(max(costs), 8)
+
+    def test_categories_may_be_missing(self) -> None:
+        self.assertEqual(
+            self.ok("POST", "search", {"search_categories": {}}), {"search_categories": {}}
+        )
+
+
+class ErrorTests(SearchCase):
+    def test_bad_requests(self) -> None:
+        cases: list[tuple[Any, str]] = [
+            ({}, "M_MISSING_PARAM"),
+            ({"search_term": 7}, "M_BAD_JSON"),
+            ({"search_term": "a\0b"}, "M_INVALID_PARAM"),
+            ({"search_term": "x" * 1025}, "M_INVALID_PARAM"),
+            ({"search_term": " ".join(map(str, range(101)))}, "M_INVALID_PARAM"),
+            ({"search_term": "a", "order_by": "size"}, "M_INVALID_PARAM"),
+            ({"search_term": "a", "keys": "content.body"}, "M_BAD_JSON"),
+            ({"search_term": "a", "filter": []}, "M_BAD_JSON"),
+            ({"search_term": "a", "event_context": {"before_limit": -1}}, "M_INVALID_PARAM"),
+            ({"search_term": "a", "groupings": {"group_by": ["sender"]}}, "M_BAD_JSON"),
+            ({"search_term": "a", "groupings": {"group_by": [{"key": "x"}]}}, "M_INVALID_PARAM"),
+        ]
+        for wanted, errcode in cases:
+            answer = self.request("POST", "search", {"search_categories": {"room_events": wanted}})
+            self.assert_error(answer, 400, errcode)
+        self.assert_error(self.request("POST", "search", {}), 400, "M_MISSING_PARAM")
+        for token in ("x", "W10", "WzEsMiwzLDRd", "W3RydWUsMCxudWxsLHt9XQ"):
+            body = {"search_categories": {"room_events": {"search_term": "a"}}}
+            answer = self.request("POST", f"search?next_batch={token}", body)
+            self.assert_error(answer, 400, "M_INVALID_PARAM")
+
+    def test_numbers_that_no_database_holds(self) -> None:
+        for fields in ([2**70, 0, None, {}], [1, 2**63, None, {}], [5, -1, None, {}]):
+            token = search_token(fields)
+            body = {"search_categories": {"room_events": {"search_term": "a"}}}
+            answer = self.request("POST", f"search?next_batch={token}", body)
+            self.assert_error(answer, 400, "M_INVALID_PARAM")
+
+
+class TurnedOffTests(TestCase):
+    def test_searching_can_be_turned_off(self) -> None:
+        master = make_master({"enable_search": False})
+        alice = master.register("alice")
+        body = {"search_categories": {"room_events": {"search_term": "a"}}}
+        answer = master.request("POST", "search", body, alice)
+        self.assertEqual((answer.status, answer.json["errcode"]), (400, "M_UNKNOWN"))
+
+
+def visibility(setting: str) -> dict[str, Any]:
+    return {
+        "type": "m.room.history_visibility",
+        "state_key": "",
+        "content": {"history_visibility": setting},
+    }
+
+
+def search_token(fields: list[Any]) -> str:
+    return encode_base64(encode_json(fields), urlsafe=True)
+
+
+class PostgresWordTests(WordTests):
+    postgres = True
+
+
+class PostgresFreshnessTests(FreshnessTests):
+    postgres = True
+
+
+class PostgresAccessTests(AccessTests):
+    postgres = True
+
+
+class PostgresShapeTests(ShapeTests):
+    postgres = True
