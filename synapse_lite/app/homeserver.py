@@ -10,10 +10,10 @@ from ..handlers.persistence import LocalEventSink
 from ..handlers.presence import PresenceHandler
 from ..handlers.room_following import RoomFollowing
 from ..handlers.room_upgrade import RoomUpgradeHandler
+from ..handlers.search_index import SearchIndexer
 from ..handlers.sessions import MasterTokenConfirmation
 from ..handlers.syncing_users import MasterSyncingUsers, SyncingUsers
 from ..handlers.token_expiry import TokenExpiry
-from ..handlers.search_index import SearchIndexer
 from ..handlers.ui_auth import UiAuthHandler
 from ..handlers.worker_commands import WorkerCommandsHandler
 from ..http.authenticator import Authenticator

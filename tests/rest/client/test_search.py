@@ -67,11 +67,11 @@ class SearchCase(RoomsCase):
         body = {"search_categories": {"room_events": {"search_term": term, **options}}}
         path = "search" if next_batch is None else f"search?next_batch={next_batch}"
         answer = self.ok("POST", path, body, token)
-        other = self.worker.request("POST", path, body, token or self.alice)
-        for each in (answer, other.json):
+        other = self.worker.request("POST", path, body, token or self.alice).json
+        for each in (answer, other):
             for events in each["search_categories"]["room_events"].get("state", {}).values():
                 events.sort(key=lambda event: event["event_id"])
-        self.assertEqual(other.json, answer)
+        self.assertEqual(other, answer)
         return answer["search_categories"]["room_events"]
 
     def found(self, term: str, token: str | None = None, **options: Any) -> list[str]:
