@@ -25,7 +25,7 @@ from ..events.context import EventContext
 from ..events.event import Event, EventMetadata, StateKey
 from ..events.room_versions import RoomVersion
 from ..events.validation import check_client_event, check_event_size
-from ..replication.send_event import EventSink, SameEventError
+from ..replication.send_event import EventSink, NewEvent, SameEventError
 from ..server import Homeserver
 from ..storage.events import EventsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
@@ -227,16 +227,39 @@ class EventCreationHandler:
         )
 
     async def _send_now(self, draft: _Draft, *, ratelimit: bool) -> str:
+        made = await self._make_surely(draft)
+        if isinstance(made, str):
+            return made
+        event, context = made
+        persisted = await self._sink.persist(
+            event, context, draft.requester, ratelimit=ratelimit, txn_id=draft.txn_key
+        )
+        await self._progress.reached(persisted.stream_ordering)
+        return persisted.event_id
+
+    async def _make_surely(self, draft: _Draft) -> NewEvent | str:
+        """`_make`, but a process that is behind neither changes state nor refuses anything.
+
+        What was done just before may have gone through another process. A change of state built
+        beside it might lose against it, and a message be refused to somebody who has joined.
+        """
+        if draft.state_key is not None:
+            await self._progress.catch_up()
+            return await self._make(draft)
+        try:
+            return await self._make(draft)
+        except (ForbiddenError, DuplicateAnnotationError):
+            if not await self._progress.catch_up():
+                raise
+        return await self._make(draft)
+
+    async def _make(self, draft: _Draft) -> NewEvent | str:
+        """The event with the state before it, or the id of one that says the same already."""
         basis = await self._basis_of(draft)
         unchanged = _unchanged_state(draft, basis)
         if unchanged is not None:
             return unchanged
-        event = await self._create(draft, basis)
-        persisted = await self._sink.persist(
-            event, basis.context, draft.requester, ratelimit=ratelimit, txn_id=draft.txn_key
-        )
-        await self._progress.reached(persisted.stream_ordering)
-        return persisted.event_id
+        return await self._create(draft, basis), basis.context
 
     async def _first_event_id(self, draft: _Draft) -> str | None:
         if draft.txn_key is None:

@@ -30,6 +30,7 @@ from ..util.json import JsonDict
 from .event_creation import EventCreationHandler
 from .request_limits import RequestLimits
 from .restricted_joins import RestrictedJoinPolicy
+from .store_progress import EventsProgress
 
 JOIN = "join"
 INVITE = "invite"
@@ -88,6 +89,7 @@ class MembershipHandler:
         self._profiles = hs.part(ProfileWorkerStore)
         self._restricted = hs.part(RestrictedJoinPolicy)
         self._limits = hs.part(RequestLimits)
+        self._progress = hs.part(EventsProgress)
         self._is_mine = hs.is_mine
         self._server_name = hs.name
         self._only_admins_invite = hs.config.server.block_non_admin_invites
@@ -116,7 +118,8 @@ class MembershipHandler:
         _check_user_id(target)
         version = await self._creation.room_version(room_id)
         async with self._changing.queue((room_id, target)):
-            current = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, target)
+            await self._progress.catch_up()
+            current = await self._current(room_id, target)
             change = _Change(requester, target, room_id, version, action, current)
             self._check(change)
             await self._check_guest(change)
@@ -145,10 +148,19 @@ class MembershipHandler:
         """
         room_id = await self._reachable_room(room_id_or_alias, servers)
         user_id = requester.user_id
-        current = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, user_id)
-        if current is None or current.membership != Membership.JOIN:
+        is_in = await self._is_joined(room_id, user_id)
+        if is_in and await self._progress.catch_up():
+            is_in = await self._is_joined(room_id, user_id)
+        if not is_in:
             await self.update_membership(requester, user_id, room_id, JOIN, content=content)
         return room_id
+
+    async def _current(self, room_id: str, user_id: str) -> Event | None:
+        return await self._state.get_current_state_event(room_id, EventTypes.MEMBER, user_id)
+
+    async def _is_joined(self, room_id: str, user_id: str) -> bool:
+        current = await self._current(room_id, user_id)
+        return current is not None and current.membership == Membership.JOIN
 
     async def knock_room(
         self,

@@ -154,6 +154,10 @@ class BaseStore:
         """The position of a stream's counter."""
         return self.position(stream.counter)
 
+    async def newest_token(self, stream: Stream) -> int:
+        """A position that is not below that of anything that was acknowledged so far."""
+        raise NotImplementedError
+
     def wakes(self, stream: Stream, rows: Sequence[Any]) -> Wakes:
         """Rooms and users that rows of a stream wake, each once."""
         found = [stream.wakes(row) for row in rows]
@@ -227,10 +231,7 @@ class MasterStore(BaseStore):
                 continue
             highest = reserved.get(counter.name, 0)
             for table, column in ((counter.table, counter.column), *counter.also):
-                function = "MAX" if counter.step > 0 else "MIN"
-                found = txn.query_one(f"SELECT {function}({column}) FROM {table}")
-                if found is not None and found[0] is not None:
-                    highest = max(highest, found[0] * counter.step)
+                highest = max(highest, _newest_in_txn(txn, counter, table, column))
             newest[counter.name] = highest
         stored = {
             name: token + BLOCK
@@ -242,6 +243,10 @@ class MasterStore(BaseStore):
 
     def position(self, counter: Counter) -> int:
         return self._positions[counter.name].current()
+
+    async def newest_token(self, stream: Stream) -> int:
+        """What was committed is known here before it is acknowledged."""
+        return self.current_token(stream)
 
     @contextlib.asynccontextmanager
     async def writing(self, stream: Stream) -> AsyncIterator[int]:
@@ -416,6 +421,13 @@ class MasterStore(BaseStore):
         ]
 
 
+def _newest_in_txn(txn: Transaction, counter: Counter, table: str, column: str) -> int:
+    """The newest position of a counter in a column."""
+    function = "MAX" if counter.step > 0 else "MIN"
+    found = txn.query_one(f"SELECT {function}({column}) FROM {table}")
+    return 0 if found is None or found[0] is None else int(found[0]) * counter.step
+
+
 def _token_of(item: tuple[int, Any]) -> int:
     return item[0]
 
@@ -445,6 +457,14 @@ class FollowerStore(BaseStore):
 
     def position(self, counter: Counter) -> int:
         return self._positions[counter.name].current()
+
+    async def newest_token(self, stream: Stream) -> int:
+        """Ask the database, which has what the master may not have told us yet."""
+        counter = stream.counter
+        assert counter.table is not None, "positions in memory are known to the master only"
+        return await self.db.read(
+            "newest_token", _newest_in_txn, counter, counter.table, counter.column
+        )
 
     def token_of(self, stream: Stream) -> int:
         """How far this process has come in one stream: where it asks the master to go on."""

@@ -24,7 +24,7 @@ from synapse_lite.types.requester import Requester
 from synapse_lite.util.background import start
 from synapse_lite.util.json import decode_json, encode_json
 from tests.harness.homeserver import make_worker, now
-from tests.rest.client.rooms import ALICE, BOB, RoomsCase
+from tests.rest.client.rooms import ALICE, BOB, CAROL, RoomsCase
 
 _MESSAGE = {"msgtype": "m.text", "body": "hello"}
 
@@ -203,6 +203,75 @@ class TestWorkerThatIsBehind(WorkerCase):
         self.hold_rows()
         self.ok("POST", f"rooms/{room_id}/ban", {"user_id": BOB})
         self.assert_error(self.put(room_id, "2", self.bob), 403, "M_FORBIDDEN")
+
+
+class TestWhatWasDoneElsewhere(WorkerCase):
+    """A worker is behind, and the client has done something through another process."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.room_id = self.room()
+        self.join(self.room_id, self.bob)
+        self.put(self.room_id, "warm", self.bob)
+
+    def behind(self, path: str, body: Any, token: str, method: str = "POST") -> Any:
+        """The answer of the worker, which is told of the rest only once it has been asked."""
+        request = self.worker.start_request(method, path, body, token)
+        self.assertIsNone(request.answer(), "it must not be sure of what it knows")
+        self.release_rows()
+        request.pump()
+        answer = request.answer()
+        assert answer is not None
+        return answer
+
+    def test_a_join_after_a_leave_is_no_repetition(self) -> None:
+        self.hold_rows()
+        self.ok("POST", f"rooms/{self.room_id}/leave", {}, self.bob)
+        for path in (f"join/{self.room_id}", f"rooms/{self.room_id}/join"):
+            answer = self.behind(path, {}, self.bob)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(self.membership(self.room_id, BOB), "join")
+            self.hold_rows()
+            self.ok("POST", f"rooms/{self.room_id}/leave", {}, self.bob)
+
+    def test_a_message_after_a_join_is_not_refused(self) -> None:
+        self.ok("POST", f"rooms/{self.room_id}/leave", {}, self.bob)
+        self.hold_rows()
+        self.join(self.room_id, self.bob)
+        path = f"rooms/{self.room_id}/send/m.room.message/1"
+        self.assertEqual(self.behind(path, _MESSAGE, self.bob, "PUT").status, 200)
+
+    def test_state_that_was_changed_meanwhile_is_set_back(self) -> None:
+        path = f"rooms/{self.room_id}/state/m.room.topic"
+        self.worker.request("PUT", path, {"topic": "first"}, self.alice)
+        self.hold_rows()
+        self.ok("PUT", path, {"topic": "second"})
+        self.assertEqual(self.behind(path, {"topic": "first"}, self.alice, "PUT").status, 200)
+        self.assertEqual(self.state(self.room_id, "m.room.topic"), {"topic": "first"})
+
+    def test_who_was_invited_meanwhile_can_be_kicked(self) -> None:
+        self.hold_rows()
+        self.ok("POST", f"rooms/{self.room_id}/invite", {"user_id": CAROL})
+        answer = self.behind(f"rooms/{self.room_id}/kick", {"user_id": CAROL}, self.alice)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.membership(self.room_id, CAROL), "leave")
+
+    def test_without_the_master_nothing_is_said_for_certain(self) -> None:
+        self.hold_rows()
+        self.ok("POST", f"rooms/{self.room_id}/leave", {}, self.bob)
+        request = self.worker.start_request("POST", f"join/{self.room_id}", {}, self.bob)
+        self.master.reactor.advance(11)
+        answer = request.answer()
+        assert answer is not None
+        self.assert_error(answer, 503, "M_UNKNOWN")
+
+    def test_a_worker_that_is_level_answers_at_once(self) -> None:
+        for path, body in ((f"join/{self.room_id}", {}), (f"rooms/{self.room_id}/leave", {})):
+            with self.worker.db.recording() as statements:
+                answer = self.worker.request("POST", path, body, self.bob)
+            self.assertEqual(answer.status, 200)
+            asked = [sql for sql in statements if "MAX(stream_ordering)" in sql]
+            self.assertLessEqual(len(asked), 2)
 
 
 class TestTwoWorkers(WorkerCase):

@@ -144,6 +144,8 @@ class PostgresServer:
             if time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL does not die")
             time.sleep(0.01)
+        # Its number may not be free yet, which would keep the next start from going on.
+        os.unlink(os.path.join(self.data, "postmaster.pid"))
 
     def kill_if_running(self) -> None:
         """Leave nothing behind, in whatever state it is."""

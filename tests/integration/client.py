@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import json
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -154,76 +152,5 @@ def timeline_of(answer: Json, room_id: str) -> list[Json]:
     return events
 
 
-class Follower:
-    """Syncs in a thread from `since` on, whatever happens to the server, and keeps the messages
-    of one room in the order in which they were seen."""
-
-    def __init__(self, user: User, room_id: str, since: str) -> None:
-        self.event_ids: list[str] = []
-        self.failed_rounds = 0
-        self.error: Exception | None = None
-        self._user = user
-        self._room_id = room_id
-        self._since = since
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._round()
-        except Exception as error:
-            self.error = error
-
-    def _round(self) -> None:
-        try:
-            answer = self._user.sync(self._since, timeout_ms=1000)
-        except NO_ANSWER:
-            self._pause()
-            return
-        except HttpError as error:
-            if error.status not in RETRIED:
-                raise
-            self._pause()
-            return
-        self.event_ids += [
-            event["event_id"]
-            for event in timeline_of(answer, self._room_id)
-            if event["type"] == "m.room.message"
-        ]
-        self._since = answer["next_batch"]
-
-    def _pause(self) -> None:
-        self.failed_rounds += 1
-        self._stopping.wait(0.1)
-
-    def stop(self) -> None:
-        """End after the current round. Raises what ended the thread before its time."""
-        self._stopping.set()
-        self._thread.join(30)
-        assert not self._thread.is_alive(), "the syncing thread did not end"
-        if self.error is not None:
-            raise self.error
-
-
 RETRIED = (502, 503, 504)
 """What a client takes as "try again": the proxy, or the worker, had nobody to ask."""
-
-
-def send_until_acknowledged(user: User, room_id: str, text: str, txn_id: str) -> tuple[str, int]:
-    """Send as clients do: again with the same transaction id until there is an answer.
-
-    Returns the event id and how many attempts it took.
-    """
-    for attempt in itertools.count(1):
-        try:
-            return user.send(room_id, text, txn_id), attempt
-        except NO_ANSWER:
-            pass
-        except HttpError as error:
-            if error.status not in RETRIED:
-                raise
-        assert attempt < 300, "no answer to a message"
-        threading.Event().wait(0.1)
-    raise AssertionError("unreachable")

@@ -50,6 +50,10 @@ class Record:
         self._lock = threading.Lock()
         self._began = time.monotonic()
 
+    def begin(self) -> None:
+        """Count the time from here."""
+        self._began = time.monotonic()
+
     def now(self) -> float:
         """Seconds since the record began."""
         return time.monotonic() - self._began

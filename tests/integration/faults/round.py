@@ -189,6 +189,7 @@ class Round:
             plan.number,
             Caller(OBSERVER, clients.users[OBSERVER], doors, self._record),
         )
+        self._record.begin()
         for actor in [*clients.syncing, *clients.active]:
             actor.start()
         try:

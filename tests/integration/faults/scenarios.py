@@ -13,6 +13,8 @@ from .stage import Stage
 
 KILLS = 2
 
+_DATABASE_FAILS = r"(DatabaseUnavailableError|DiskFullError)\b"
+
 
 @attrs.frozen
 class Scenario:
@@ -126,11 +128,13 @@ SCENARIOS = (
         disk.full_disk,
         disk_mib={SQLITE: 96, POSTGRES: 128},
         lasts=True,
+        expected_errors=(_DATABASE_FAILS,),
     ),
     Scenario(
         "postgres_lost",
         "PostgreSQL is killed and comes back with its data",
         postgres_lost,
         engines=(POSTGRES,),
+        expected_errors=(_DATABASE_FAILS,),
     ),
 )
