@@ -102,6 +102,7 @@ class AccountDataTypes:
     FULLY_READ = "m.fully_read"
     TAG = "m.tag"
     IGNORED_USER_LIST = "m.ignored_user_list"
+    INVITE_PERMISSION = "m.invite_permission_config"
 
 
 MAX_ID_LENGTH = 255

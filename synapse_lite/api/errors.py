@@ -258,6 +258,13 @@ class TooLargeError(MatrixError):
     ERRCODE = "M_TOO_LARGE"
 
 
+class InviteBlockedError(MatrixError):
+    """The invited user takes no invites."""
+
+    STATUS = 403
+    ERRCODE = "M_INVITE_BLOCKED"
+
+
 class GuestAccessForbiddenError(MatrixError):
     """Guests may not do this."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..storage._base import FollowerStore
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.accounts import AccountsWorkerStore
 from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
@@ -21,6 +22,7 @@ class EventCreatorStore(
     RoomsWorkerStore,
     RelationsWorkerStore,
     AliasesWorkerStore,
+    AccountDataWorkerStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     MembershipsWorkerStore,

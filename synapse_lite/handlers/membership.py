@@ -12,12 +12,14 @@ from ..api.errors import (
     ForbiddenError,
     GuestAccessForbiddenError,
     InvalidParamError,
+    InviteBlockedError,
     MatrixError,
     NotFoundError,
 )
 from ..events.event import Event
 from ..events.room_versions import RoomVersion
 from ..server import Homeserver
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.aliases import AliasesWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
@@ -76,6 +78,12 @@ class _Change:
         membership = None if self.current is None else self.current.membership
         return membership or Membership.LEAVE
 
+    @property
+    def is_leaving_again(self) -> bool:
+        """Whether somebody leaves who has left, or was kicked, before."""
+        is_own = self.action == LEAVE and self.target == self.requester.user_id
+        return is_own and self.current_membership == Membership.LEAVE
+
 
 class MembershipHandler:
     """Changes memberships of rooms that this server is in, one at a time for each user and room."""
@@ -86,6 +94,7 @@ class MembershipHandler:
         self._memberships = hs.part(MembershipsWorkerStore)
         self._rooms = hs.part(RoomsWorkerStore)
         self._aliases = hs.part(AliasesWorkerStore)
+        self._account_data = hs.part(AccountDataWorkerStore)
         self._profiles = hs.part(ProfileWorkerStore)
         self._restricted = hs.part(RestrictedJoinPolicy)
         self._limits = hs.part(RequestLimits)
@@ -110,7 +119,7 @@ class MembershipHandler:
 
         `action` is one of the names in this module. `content` is what a client wants to have in
         the event besides; where it names no profile, that of the account is put in. A change to
-        what is there already returns the event that is there.
+        what is there already returns the event that is there; so does leaving after a kick.
 
         Raises ForbiddenError, BadStateError (unban), InvalidParamError, BadJsonError,
         LimitExceededError.
@@ -121,8 +130,10 @@ class MembershipHandler:
             await self._progress.catch_up()
             current = await self._current(room_id, target)
             change = _Change(requester, target, room_id, version, action, current)
-            self._check(change)
+            await self._check(change)
             await self._check_guest(change)
+            if current is not None and change.is_leaving_again:
+                return current.event_id
             self._count(change)
             return await self._creation.create_and_send(
                 requester,
@@ -210,7 +221,7 @@ class MembershipHandler:
 
     # What is allowed, besides the authorisation rules
 
-    def _check(self, change: _Change) -> None:
+    async def _check(self, change: _Change) -> None:
         if change.action == KICK and change.current_membership not in _PRESENT:
             raise ForbiddenError(f"{change.target} is not in the room")
         if change.action == UNBAN and change.current_membership != Membership.BAN:
@@ -218,7 +229,7 @@ class MembershipHandler:
         if change.action == KNOCK and not change.room_version.knock:
             raise ForbiddenError("This room version has no knocking")
         if change.action == INVITE:
-            self.check_invites(change.requester, (change.target,))
+            await self.check_invites(change.requester, (change.target,))
 
     async def _check_guest(self, change: _Change) -> None:
         """Raise GuestAccessForbiddenError for a guest where guests may not join."""
@@ -231,16 +242,19 @@ class MembershipHandler:
         if not lets_guests_in(access):
             raise GuestAccessForbiddenError("This room does not let guests in")
 
-    def check_invites(self, requester: Requester, targets: Sequence[str]) -> None:
+    async def check_invites(self, requester: Requester, targets: Sequence[str]) -> None:
         """Whether the requester may invite these users to any room at all.
 
-        Raises ForbiddenError, or a MatrixError of 502 for users of other servers.
+        Raises ForbiddenError, InviteBlockedError for users who take no invites, or a MatrixError
+        of 502 for users of other servers.
         """
         if targets and self._only_admins_invite and not requester.is_admin:
             raise ForbiddenError("Only administrators of this server may invite")
         for target in targets:
             if not self._is_mine(target):
                 raise _unreachable(f"The server of {target} could not be asked")
+            if await self._account_data.blocks_invites(target):
+                raise InviteBlockedError(f"{target} takes no invites")
 
     def _count(self, change: _Change) -> None:
         """Count the change against the limits. Raises LimitExceededError."""

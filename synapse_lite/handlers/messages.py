@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -12,6 +12,7 @@ from ..api.constants import EventTypes
 from ..api.errors import ForbiddenError, InvalidParamError, NotFoundError
 from ..events.event import Event, StateKey
 from ..server import Homeserver
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
@@ -50,6 +51,7 @@ class MessagesHandler:
         self._visibility = hs.part(EventVisibility)
         self._formatter = hs.part(EventFormatter)
         self._timeline = hs.part(TimelineWorkerStore)
+        self._account_data = hs.part(AccountDataWorkerStore)
         self._current_state = hs.part(CurrentStateWorkerStore)
         self._groups = hs.part(StateGroupsWorkerStore)
 
@@ -125,7 +127,11 @@ class MessagesHandler:
         event_filter: EventFilter,
         access: ReadAccess,
     ) -> tuple[list[Event], Mapping[str, str], RoomToken | None]:
-        """The next events that the user may see, with the memberships at them."""
+        """The next events that the user may see, with the memberships at them.
+
+        What ignored users say is left out, unless it is state.
+        """
+        ignored = await self._account_data.get_ignored_users(requester.user_id)
         position = page.start
         for _ in range(_MAX_HIDDEN_PAGES):
             if position is None:
@@ -141,7 +147,11 @@ class MessagesHandler:
             memberships = await self._visibility.memberships_at(
                 requester.user_id, found, peeking=access.is_peeking
             )
-            events = [event for event in found if event.event_id in memberships]
+            events = [
+                event
+                for event in found
+                if event.event_id in memberships and _is_heard(event, ignored)
+            ]
             if events:
                 return events, memberships, position
         return [], {}, position
@@ -171,8 +181,12 @@ class MessagesHandler:
             requester.user_id, [*around.before, *around.after], peeking=access.is_peeking
         )
         memberships = {**memberships, **beside}
-        before = [other for other in around.before if other.event_id in beside]
-        after = [other for other in around.after if other.event_id in beside]
+        ignored = await self._account_data.get_ignored_users(requester.user_id)
+        heard = [
+            [other for other in side if other.event_id in beside and _is_heard(other, ignored)]
+            for side in (around.before, around.after)
+        ]
+        before, after = heard
         shown = await self._formatter.to_client(
             [event, *before, *after], requester, memberships=memberships
         )
@@ -237,6 +251,11 @@ class MessagesHandler:
         if not memberships:
             raise _no_event()
         return event, memberships
+
+
+def _is_heard(event: Event, ignored: Collection[str]) -> bool:
+    """Whether somebody who ignores these users is shown the event ("Ignoring Users")."""
+    return event.is_state or event.sender not in ignored
 
 
 def _no_event() -> NotFoundError:

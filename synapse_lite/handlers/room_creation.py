@@ -36,7 +36,7 @@ class RoomCreationHandler:
         RoomInUseError for an alias that is taken, InvalidRoomStateError if the rules do not allow
         one of the events, BadJsonError, TooLargeError, LimitExceededError.
         """
-        self._memberships.check_invites(requester, options.invite)
+        await self._memberships.check_invites(requester, options.invite)
         if options.alias is not None:
             await self._directory.check_free(options.alias)
         try:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from ..api.constants import AccountDataTypes
 from ..streams import ACCOUNT_DATA, AccountDataRow, Stream
 from ..util.caches.cached import cached
 from ..util.json import JsonDict, decode_stored_json, encode_json_text
@@ -47,6 +48,19 @@ class AccountDataWorkerStore(BaseStore):
         return await self.db.read(
             "get_account_data_for_user", self._read_account_data_txn, "user_id = ?", (user_id,)
         )
+
+    async def get_ignored_users(self, user_id: str) -> frozenset[str]:
+        """Whom the user wants to hear nothing of (m.ignored_user_list), except themselves."""
+        everywhere, _ = await self.get_account_data_for_user(user_id)
+        content = everywhere.get(AccountDataTypes.IGNORED_USER_LIST)
+        users = content.get("ignored_users") if isinstance(content, dict) else None
+        return frozenset(users) - {user_id} if isinstance(users, dict) else frozenset()
+
+    async def blocks_invites(self, user_id: str) -> bool:
+        """Whether a user of this server wants no invites at all (m.invite_permission_config)."""
+        everywhere, _ = await self.get_account_data_for_user(user_id)
+        content = everywhere.get(AccountDataTypes.INVITE_PERMISSION)
+        return isinstance(content, dict) and content.get("default_action") == "block"
 
     async def get_account_data_changes(self, user_id: str, low: int, high: int) -> AccountData:
         """What the user has changed with low < stream id <= high, as it is now."""

@@ -143,7 +143,7 @@ class SyncEngine:
             }
             if left:
                 sections["leave"] = left
-        if plan.invited:
+        if plan.invited and not await self._personal.blocks_invites(request.user_id):
             invited = await self._stripped.of_rooms(plan.invited, "invite_room_state", ignored)
             if invited:
                 sections["invite"] = {

@@ -35,11 +35,12 @@ class PersonalReads:
         self._push_rules = push_rules
 
     async def ignored_users(self, user_id: str) -> frozenset[str]:
-        """Whom the user wants to hear nothing of (m.ignored_user_list), except themselves."""
-        everywhere, _ = await self._account_data.get_account_data_for_user(user_id)
-        content = everywhere.get(AccountDataTypes.IGNORED_USER_LIST)
-        users = content.get("ignored_users") if isinstance(content, dict) else None
-        return frozenset(users) - {user_id} if isinstance(users, dict) else frozenset()
+        """Whom the user wants to hear nothing of."""
+        return await self._account_data.get_ignored_users(user_id)
+
+    async def blocks_invites(self, user_id: str) -> bool:
+        """Whether the user wants to see no invites."""
+        return await self._account_data.blocks_invites(user_id)
 
     async def changed(
         self, request: SyncRequest, since: StreamToken, now: StreamToken, new: Collection[str]

@@ -202,7 +202,7 @@ class World:
             drawn.headers,
         )
         connection.pump(rounds=10)
-        if drawn.template.endswith("/sync"):
+        if drawn.template.endswith(("/sync", "/events")):
             connection.pump(rounds=2, seconds=MAX_SYNC_SECONDS)
         answer = connection.answer()
         connection.disconnect()
