@@ -18,6 +18,7 @@ from ..storage.search import SearchWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
+from ..storage.user_directory import UserDirectoryWorkerStore
 from ._main import main
 from ._process import Process
 from ._worker import BINDINGS, RESOURCES
@@ -25,6 +26,7 @@ from ._worker import BINDINGS, RESOURCES
 
 class ClientReaderStore(
     SearchWorkerStore,
+    UserDirectoryWorkerStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     MembershipsWorkerStore,

@@ -15,6 +15,7 @@ from ..handlers.sessions import MasterTokenConfirmation
 from ..handlers.syncing_users import MasterSyncingUsers, SyncingUsers
 from ..handlers.token_expiry import TokenExpiry
 from ..handlers.ui_auth import UiAuthHandler
+from ..handlers.user_directory_upkeep import UserDirectoryUpkeep
 from ..handlers.worker_commands import WorkerCommandsHandler
 from ..http.authenticator import Authenticator
 from ..replication.send_event import EventSink
@@ -92,6 +93,11 @@ MASTER = Process(
             "search_index",
             "Indexes messages, so that they can be searched for.",
             lambda hs: hs.part(SearchIndexer),
+        ),
+        Duty(
+            "user_directory",
+            "Keeps the user directory up to date.",
+            lambda hs: hs.part(UserDirectoryUpkeep),
         ),
     ),
     many=False,

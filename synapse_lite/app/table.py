@@ -6,8 +6,9 @@ from .client_reader import CLIENT_READER
 from .event_creator import EVENT_CREATOR
 from .homeserver import MASTER
 from .synchrotron import SYNCHROTRON
+from .user_dir import USER_DIR
 
-WORKERS = (CLIENT_READER, EVENT_CREATOR, SYNCHROTRON)
+WORKERS = (CLIENT_READER, EVENT_CREATOR, SYNCHROTRON, USER_DIR)
 """Kinds of worker; a generic_worker combines some of them."""
 
 PROCESSES = (MASTER, *WORKERS)

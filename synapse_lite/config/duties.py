@@ -14,4 +14,8 @@ class DutiesConfig:
     )
     start_pushers: bool = option(default=True, doc="Send push notifications.")
     notify_appservices: bool = option(default=True, doc="Send events to application services.")
-    update_user_directory: bool = option(default=True, doc="Keep the user directory up to date.")
+    update_user_directory: bool = option(
+        default=True,
+        doc="Keep the user directory up to date. The master does so whatever is said here, "
+        "because it alone writes; false has no effect but a warning.",
+    )

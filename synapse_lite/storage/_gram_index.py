@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from ..util.folding import grams, grams_of_part
+from ..util.folding import GRAM, grams, grams_of_part
 from .engines._base import SQLITE
 from .transaction import Transaction
 
@@ -29,21 +29,33 @@ def label(text: str) -> str:
     return _MARK + text
 
 
+def beginning_label(word: str) -> str:
+    """What stands in an index for a word that begins so, for those that are found by beginnings."""
+    return label(f"w{word[:GRAM]}")
+
+
 @attrs.frozen
 class Sought:
-    """What is looked for: all of these parts of words, and one of the labels if there are any."""
+    """What is looked for: all of these parts of words, and one of the labels if there are any.
+
+    With `at_beginning` words must begin so; the rows must have `beginning_label`s.
+    """
 
     parts: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    at_beginning: bool = False
 
     def lookup(self, txn: Transaction) -> str:
         """The question to the index. Nothing in it is ever read as an operator."""
-        whole, beginnings = [], []
+        whole: list[str] = []
+        beginnings: list[str] = []
         for part in self.parts:
             found, beginning = grams_of_part(part)
-            whole += found
-            if beginning is not None:
+            if self.at_beginning:
+                (beginnings if len(part) < GRAM else whole).append(beginning_label(part))
+            elif beginning is not None:
                 beginnings.append(beginning)
+            whole += found
         conditions = [*dict.fromkeys(whole)][:MAX_GRAMS]
         quote, both, either, prefix = _WORDS[txn.engine.name == SQLITE]
         terms = [f"{quote}{gram}{quote}" for gram in conditions]
@@ -55,7 +67,11 @@ class Sought:
     def in_text(self, txn: Transaction, column: str) -> tuple[str, list[str]]:
         """The condition that a text has all parts."""
         function = "instr" if txn.engine.name == SQLITE else "strpos"
-        return " AND ".join([f"{function}({column}, ?) > 0"] * len(self.parts)), [*self.parts]
+        space = " " if self.at_beginning else ""
+        if self.at_beginning:
+            column = f"' ' || {column}"
+        condition = " AND ".join([f"{function}({column}, ?) > 0"] * len(self.parts))
+        return condition, [space + part for part in self.parts]
 
 
 _WORDS = {True: ('"', " AND ", " OR ", "*"), False: ("'", " & ", " | ", ":*")}

@@ -30,6 +30,7 @@ from .tags import TagsStore
 from .timeline import TimelineWorkerStore
 from .typing import TypingStore
 from .ui_auth import UiAuthStore
+from .user_directory_upkeep import UserDirectoryStore
 
 
 class DataStore(
@@ -56,6 +57,7 @@ class DataStore(
     RoomMatesWorkerStore,
     MembershipsStore,
     SearchIndexStore,
+    UserDirectoryStore,
     CurrentStateWorkerStore,
     TimelineWorkerStore,
     EventsWorkerStore,

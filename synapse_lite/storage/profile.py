@@ -13,6 +13,7 @@ from ._base import BaseStore
 from .account_tasks import AccountTasksStore, TaskName
 from .errors import StoreError
 from .transaction import Transaction
+from .user_directory_marks import UserDirectoryMarksStore
 
 MAX_PROFILE_BYTES = 64 * 1024
 """Largest profile in JSON; it must stay below."""
@@ -71,7 +72,7 @@ class ProfileWorkerStore(BaseStore):
         return None if row is None else _profile(*row)
 
 
-class ProfileStore(ProfileWorkerStore, AccountTasksStore):
+class ProfileStore(ProfileWorkerStore, AccountTasksStore, UserDirectoryMarksStore):
     """Writes of profiles."""
 
     async def set_profile_field(
@@ -111,7 +112,9 @@ class ProfileStore(ProfileWorkerStore, AccountTasksStore):
             },
         )
         txn.invalidate(self.get_profile, (user_id,))
+        self._mark_directory_user_txn(txn, user_id)
 
     def _delete_profile_txn(self, txn: Transaction, user_id: str) -> None:
         txn.delete("profiles", user_id=user_id)
         txn.invalidate(self.get_profile, (user_id,))
+        self._mark_directory_user_txn(txn, user_id)

@@ -223,3 +223,4 @@ class RegistrationStore(
         txn.delete("user_ips", user_id=user_id)
         txn.delete("account_tasks", user_id=user_id)
         self._add_task_txn(txn, user_id, TaskName.LEAVE_ROOMS)
+        self._mark_directory_user_txn(txn, user_id)

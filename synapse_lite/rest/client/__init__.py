@@ -32,6 +32,7 @@ from . import (
     third_party,
     threepids,
     typing,
+    user_directory,
     versions,
 )
 
@@ -65,5 +66,6 @@ SERVLETS: tuple[type[Servlet], ...] = (
     *threepids.SERVLETS,
     *third_party.SERVLETS,
     *typing.SERVLETS,
+    *user_directory.SERVLETS,
     *versions.SERVLETS,
 )
