@@ -8,6 +8,8 @@ from ..logging.context import LogContext
 from ..logging.redact import redact_uri
 
 _MAX_USER_AGENT = 256
+_FORMAT = '%s - {%s} %.3fs db(%d/%d %.3fs) %dB %d%s "%s %s" "%s"'
+_LINE_NUMBER = 1
 
 
 def log_access(
@@ -28,9 +30,7 @@ def log_access(
 
     A status with `!` was not sent, because the client had gone.
     """
-    logger.log(
-        level,
-        '%s - {%s} %.3fs db(%d/%d %.3fs) %dB %d%s "%s %s" "%s"',
+    arguments = (
         client_ip,
         log_context.requester or "-",
         seconds,
@@ -44,6 +44,11 @@ def log_access(
         _safe_uri(uri),
         _printable(user_agent),
     )
+    # Not `logger.log`, which would look at the stack for who calls.
+    record = logger.makeRecord(
+        logger.name, level, __file__, _LINE_NUMBER, _FORMAT, arguments, exc_info=None
+    )
+    logger.handle(record)
 
 
 def _safe_uri(uri: bytes) -> str:

@@ -14,6 +14,7 @@ import yaml
 from twisted.logger import LogBeginner, STDLibLogObserver, globalLogBeginner
 
 from synapse_lite.logging.filter import LogContextFilter
+from synapse_lite.logging.lines import LineFormatter, RotatingLogFile
 
 DEFAULT_FORMAT = (
     "%(asctime)s - %(process_name)s - %(name)s - %(lineno)d - %(levelname)s"
@@ -31,6 +32,10 @@ _REPLACED_FILTERS = {
     "synapse.logging.context.LoggingContextFilter": _CONTEXT_FILTER,
     "synapse.util.logcontext.LoggingContextFilter": _CONTEXT_FILTER,
 }
+# Those of ours do the same for less.
+_ROTATING_FILE = "logging.handlers.RotatingFileHandler"
+_OWN_ROTATING_FILE = f"{RotatingLogFile.__module__}.{RotatingLogFile.__qualname__}"
+_OWN_FORMATTER = f"{LineFormatter.__module__}.{LineFormatter.__qualname__}"
 _REPLACED_BUFFERS = {"synapse.logging.handlers.PeriodicallyFlushingMemoryHandler"}
 
 logger = logging.getLogger(__name__)
@@ -93,6 +98,8 @@ def _prepare(settings: dict[str, Any], folder: str) -> dict[str, Any]:
             # Python's own buffer has no timer, so it must not hold anything back.
             prepared |= {"class": "logging.handlers.MemoryHandler", "capacity": 1}
             prepared.pop("period", None)
+        elif prepared.get("class") == _ROTATING_FILE:
+            prepared["class"] = _OWN_ROTATING_FILE
         handlers[name] = prepared
     filters = {
         name: {**entry, "()": _REPLACED_FILTERS.get(entry.get("()"), entry.get("()"))}
@@ -100,9 +107,19 @@ def _prepare(settings: dict[str, Any], folder: str) -> dict[str, Any]:
         else entry
         for name, entry in (settings.get("filters") or {}).items()
     }
+    formatters = {
+        name: entry if "()" in entry or "class" in entry else {**entry, "class": _OWN_FORMATTER}
+        for name, entry in (settings.get("formatters") or {}).items()
+    }
     # Loggers exist since the modules were imported; without this they would fall silent.
     defaults = {"version": 1, "disable_existing_loggers": False}
-    return {**defaults, **settings, "handlers": handlers, "filters": filters}
+    return {
+        **defaults,
+        **settings,
+        "formatters": formatters,
+        "handlers": handlers,
+        "filters": filters,
+    }
 
 
 def _configure_default(log_file: str | None, level: str) -> None:
@@ -112,7 +129,7 @@ def _configure_default(log_file: str | None, level: str) -> None:
     else:
         try:
             _make_folder(log_file)
-            handler = logging.handlers.RotatingFileHandler(
+            handler = RotatingLogFile(
                 log_file,
                 maxBytes=MAX_LOG_FILE_SIZE,
                 backupCount=KEPT_LOG_FILES,
@@ -120,7 +137,7 @@ def _configure_default(log_file: str | None, level: str) -> None:
             )
         except OSError as error:
             raise LoggingSetupError(f"{log_file}: cannot be written: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter(DEFAULT_FORMAT))
+    handler.setFormatter(LineFormatter(DEFAULT_FORMAT))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
