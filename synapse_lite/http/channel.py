@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection
 from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from ..api.errors import MatrixError, TooLargeError, UnknownError
@@ -46,6 +50,9 @@ class Channel(HTTPChannel):
 
     _receiving = False
     _refusing = False
+    _deadline: float | None = None
+    _timer: IDelayedCall | None = None
+    _host: Any = None
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes; the first of a request starts its deadline."""
@@ -56,6 +63,72 @@ class Channel(HTTPChannel):
             self.setTimeout(HEAD_SECONDS)
         # Past HTTPChannel.dataReceived, which would renew the timeout.
         LineReceiver.dataReceived(self, data)
+
+    def setTimeout(self, period: float | None) -> float | None:
+        """Give the other side so many seconds from now on, or all the time.
+
+        Requests move the deadline several times, so the timer is left where it is as long as it
+        is early enough: it looks at the deadline when it rings.
+        """
+        previous, self.timeOut = self.timeOut, period  # type: ignore[assignment]
+        if period is None:
+            self._deadline = None
+            return previous
+        self._deadline = self.factory.seconds() + period
+        if self._timer is None:
+            self._timer = self.callLater(period, self._timer_rang)
+        elif self._timer.getTime() > self._deadline:
+            self._timer.reset(period)
+        return previous
+
+    def resetTimeout(self) -> None:
+        """Begin the time that was given anew."""
+        if self._deadline is not None:
+            self.setTimeout(self.timeOut)
+
+    def _timer_rang(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        left = self._deadline - self.factory.seconds()
+        if left > 0:
+            self._timer = self.callLater(left, self._timer_rang)
+        else:
+            self._deadline = None
+            self.timeoutConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection has gone, and its timer goes with it."""
+        super().connectionLost(reason)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def getHost(self) -> Any:
+        """Our end, which every request asks for: the kernel is asked once."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, at once if nothing waits to be sent.
+
+        Twisted would tell the kernel that there is something to write, wait until it may, write,
+        and tell the kernel that there is no more: three more system calls for each answer.
+        """
+        transport: Any = self.transport
+        if (
+            isinstance(transport, Connection)
+            and not (transport.TLS or transport.disconnecting or transport.disconnected)
+            and not (transport.dataBuffer or transport._tempDataBuffer)
+        ):
+            written = transport.writeSomeData(data)
+            # What went wrong goes wrong again below, where Twisted closes the connection.
+            if isinstance(written, int) and written > 0:
+                data = data[written:]
+                if not data:
+                    return
+        transport.write(data)
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line of the head, unless the request has been refused already."""
