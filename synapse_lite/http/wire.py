@@ -10,6 +10,7 @@ with its after-commit effects, and a retry by the client finds it done.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import logging
@@ -37,6 +38,12 @@ _MEMORY_FILE_BYTES = 256 * 1024
 _PREFLIGHT = (("Access-Control-Max-Age", "86400"),)
 
 _request_numbers = itertools.count(1)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _normal_address(text: str) -> str:
+    """An address in its usual form. Raises ValueError."""
+    return str(ipaddress.ip_address(text))
 
 
 class SiteInterface(Protocol):
@@ -74,6 +81,7 @@ class WireRequest(http.Request):
         self._stopping = False
         self._running: Deferred[None] | None = None
         self._started = 0.0
+        self._ip: str | None = None
 
     # What the channel calls, in this order.
 
@@ -189,6 +197,11 @@ class WireRequest(http.Request):
         return [value.decode("latin-1") for value in values] if values else []
 
     def _client_ip(self) -> str:
+        if self._ip is None:
+            self._ip = self._find_client_ip()
+        return self._ip
+
+    def _find_client_ip(self) -> str:
         marks = self._header_values(HOP_HEADER)
         if len(marks) == 1:
             address = self.site.hop_marks.client_ip(marks[0], self.method, self.uri)
@@ -198,7 +211,7 @@ class WireRequest(http.Request):
             values = self._header_values("X-Forwarded-For")
             first = values[0].partition(",")[0].strip() if values else ""
             try:
-                return str(ipaddress.ip_address(first))
+                return _normal_address(first)
             except ValueError:
                 # A proxy that sends none, or something else than addresses: fall back to the peer.
                 pass
@@ -209,8 +222,8 @@ class WireRequest(http.Request):
 
     async def _run(self, route: Route) -> None:
         request_id = f"{route.metrics.method}-{next(_request_numbers)}"
-        route.metrics.requests.inc()
-        route.metrics.in_flight.inc()
+        route.metrics.requests += 1
+        route.metrics.in_flight += 1
         try:
             with context.bind(request_id=request_id, servlet=route.endpoint.label) as log_context:
                 try:
@@ -221,7 +234,7 @@ class WireRequest(http.Request):
                     encoded = compressed(encoded, self._header_values("Accept-Encoding"))
                 self._note(encoded, route.metrics, log_context)
         finally:
-            route.metrics.in_flight.dec()
+            route.metrics.in_flight -= 1
             self.site.running.discard(self)
         # Outside of the log context, because the channel may go on with the next request here.
         self._send(encoded)
@@ -235,7 +248,7 @@ class WireRequest(http.Request):
         """Answer without an endpoint: preflights, unknown paths, bodies that are too large."""
         method = self.method.decode("latin-1")
         metrics = self._route.metrics if self._route else self.site.other_metrics(method)
-        metrics.requests.inc()
+        metrics.requests += 1
         with context.bind(request_id=f"{metrics.method}-{next(_request_numbers)}") as log_context:
             self._note(encoded, metrics, log_context)
         self._send(encoded)
@@ -246,12 +259,9 @@ class WireRequest(http.Request):
         """Count the answer, and write its line in the access log."""
         seconds = self.site.seconds() - self._started
         size = body_length(encoded)
-        metrics.seconds.observe(seconds)
-        metrics.count_response(encoded.status)
-        metrics.bytes_sent.inc(size)
-        if log_context.db_transactions:
-            metrics.db_transactions.inc(log_context.db_transactions)
-            metrics.db_seconds.inc(log_context.db_time)
+        metrics.count_answer(encoded.status, seconds, size)
+        metrics.db_transactions += log_context.db_transactions
+        metrics.db_seconds += log_context.db_time
         level = logging.DEBUG if self._route and self._route.endpoint.is_probe else logging.INFO
         if self.site.access_logger.isEnabledFor(level):
             log_access(
