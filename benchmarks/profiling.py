@@ -41,7 +41,7 @@ async def profiled(folder: Path, name: str, processes: Mapping[str, int]) -> Asy
 
 
 async def _start(pid: int, file: Path) -> asyncio.subprocess.Process:
-    options = ["--pid", str(pid), "--rate", str(SAMPLES_PER_SECOND), "--nonblocking"]
+    options = ["--pid", str(pid), "--rate", str(SAMPLES_PER_SECOND), "--function"]
     options += ["--format", "raw", "--output", str(file), "--duration", "600"]
     nowhere = asyncio.subprocess.DEVNULL
     return await asyncio.create_subprocess_exec(

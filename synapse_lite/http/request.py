@@ -5,6 +5,7 @@ Everything is decoded on first use, so that a request costs only what its servle
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import IO, TypeVar, overload
 from urllib.parse import parse_qs
@@ -215,7 +216,20 @@ class Request:
             raise NotJsonError(f"Query parameter {name}: {error}") from error
 
 
+_PLAIN_QUERY = re.compile(r"(?:[\w.~*!$',:@/-]+=[\w.~*!$',:@/-]*(?:&|$)){0,16}", re.ASCII)
+
+
 def _parse_query(query_string: str) -> dict[str, list[str]]:
+    if not query_string:
+        return {}
+    if _PLAIN_QUERY.fullmatch(query_string):
+        # As most are: few parameters, and nothing in them to decode.
+        query: dict[str, list[str]] = {}
+        for parameter in query_string.split("&"):
+            if parameter:
+                name, _, value = parameter.partition("=")
+                query.setdefault(name, []).append(value)
+        return query
     try:
         query = parse_qs(
             query_string,

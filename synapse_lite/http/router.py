@@ -42,6 +42,8 @@ class Router(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
+        # Literal segments win, so a path that is a template without parameters leads there.
+        self._literal: dict[tuple[str, str], T] = {}
 
     def add(self, method: str, template: str, target: T, *, trailing_slash: bool = False) -> None:
         """Add a route such as `/rooms/{room_id}/messages`. Raises ValueError if it is taken."""
@@ -63,6 +65,8 @@ class Router(Generic[T]):
         if method in node.routes:
             raise ValueError(f"{method} /{'/'.join(segments)} is routed twice")
         node.routes[method] = (names, target)
+        if not names:
+            self._literal[method, "/" + "/".join(segments)] = target
 
     def match(self, method: str, path: str) -> tuple[T, Mapping[str, str]]:
         """The target and the decoded parameters. HEAD goes where GET goes.
@@ -70,6 +74,9 @@ class Router(Generic[T]):
         Raises UnrecognizedError (404), MethodNotAllowedError (405), and InvalidParamError for
         parameters that are not UTF-8 or hold NUL characters.
         """
+        literal = self._literal.get((method, path))
+        if literal is not None:
+            return literal, {}
         segments = path.split("/")
         if len(segments) > MAX_SEGMENTS:
             raise UnrecognizedError("Unrecognized request")

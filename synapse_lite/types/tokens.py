@@ -26,7 +26,7 @@ class StreamToken:
 
     def to_text(self) -> str:
         """The token as clients see it."""
-        return "s" + "_".join(str(value) for value in attrs.astuple(self))
+        return f"s{'_'.join([str(getattr(self, name)) for name in _STREAM_TOKEN_FIELDS])}"
 
     @staticmethod
     def from_text(text: str) -> StreamToken:
@@ -34,9 +34,12 @@ class StreamToken:
         if not text.startswith("s") or len(text) > 512:
             raise InvalidTokenError("A sync token begins with 's'")
         parts = text[1:].split("_")
-        if len(parts) > len(attrs.fields(StreamToken)):
+        if len(parts) > len(_STREAM_TOKEN_FIELDS):
             raise InvalidTokenError("The sync token has too many parts")
-        return StreamToken(*(_number(part) for part in parts))
+        return StreamToken(*[_number(part) for part in parts])
+
+
+_STREAM_TOKEN_FIELDS = tuple(field.name for field in attrs.fields(StreamToken))
 
 
 @attrs.frozen
