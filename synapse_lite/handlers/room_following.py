@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ..api.constants import AccountDataTypes, EventTypes
 from ..server import Homeserver
@@ -65,6 +65,8 @@ class RoomFollowing:
             while self._again:
                 self._again = False
                 await self._follow_all()
+        except CancelledError:
+            raise  # the next start goes on with it
         except Exception:
             logger.exception("Settings do not follow into new rooms; trying again later")
             self._clock.later(RETRY_SECONDS, self.wake)

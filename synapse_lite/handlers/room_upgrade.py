@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import attrs
+from twisted.internet.defer import Deferred
 
 from ..api.constants import EventTypes, Membership
 from ..api.errors import ForbiddenError, MatrixError
@@ -77,14 +78,17 @@ class RoomUpgradeHandler:
         self._server_name = hs.name
         self._signing_key = hs.signing_key
         self._upgrading = Linearizer("room_upgrades", clock=hs.clock)
+        self._resumed: list[Deferred[None]] = []
 
     async def start(self) -> None:
         """Complete what was left unfinished."""
-        for room_id in await self._store.get_unfinished_upgrades():
-            run_in_background(self._resume, room_id)
+        unfinished = await self._store.get_unfinished_upgrades()
+        self._resumed = [run_in_background(self._resume, room_id) for room_id in unfinished]
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
+        for resumed in self._resumed:
+            resumed.cancel()
 
     async def upgrade(
         self,

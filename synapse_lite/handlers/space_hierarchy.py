@@ -30,6 +30,9 @@ MAX_DEPTH = 50
 MAX_WALKED = 10_000
 """So many rooms below one space are looked at."""
 
+MAX_LINKS = 20_000
+"""So many links between spaces and rooms are followed."""
+
 _READ_AHEAD = 500
 _MAX_TOKEN = 2_048
 
@@ -138,6 +141,7 @@ class SpaceHierarchy:
         stack = [_Place(asked.room_id, 0)]
         known: dict[str, RoomSummary | None] = {}
         seen: set[str] = set()
+        links = 0
         while stack and len(seen) < MAX_WALKED:
             place = stack.pop()
             if place.room_id in seen:
@@ -150,9 +154,10 @@ class SpaceHierarchy:
                 continue
             yield summary
             if place.depth < asked.max_depth:
+                children = _chosen(summary, asked.suggested_only)[: MAX_LINKS - links]
+                links += len(children)
                 stack += [
-                    _Place(child.state_key or "", place.depth + 1)
-                    for child in reversed(_chosen(summary, asked.suggested_only))
+                    _Place(child.state_key or "", place.depth + 1) for child in reversed(children)
                 ]
 
     async def _read_ahead(

@@ -18,7 +18,11 @@ NEWEST_MINOR = 19
 
 VERSIONS = (*OLD_VERSIONS, *(f"v1.{minor}" for minor in range(1, NEWEST_MINOR + 1)))
 
-UNSTABLE_FEATURES: dict[str, bool] = {}
+UNSTABLE_FEATURES: dict[str, bool] = {
+    "org.matrix.msc3266": True,
+    "uk.half-shot.msc2666.query_mutual_rooms": True,
+    "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
+}
 """Features ahead of the specification: only those that work, each with its own name."""
 
 

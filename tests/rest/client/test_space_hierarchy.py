@@ -180,6 +180,10 @@ class PagesTests(HierarchyCase):
         with mock.patch.object(space_hierarchy, "MAX_WALKED", 3):
             self.assertEqual(self.shown(self.top), self.all[:3])
 
+    def test_the_links_are_bounded(self) -> None:
+        with mock.patch.object(space_hierarchy, "MAX_LINKS", 4):
+            self.assertEqual(self.shown(self.top), self.all[:4] + self.all[-1:])
+
     def test_a_few_statements_for_a_page_and_none_when_it_is_known(self) -> None:
         worker = make_worker(CLIENT_READER, self.master)
         path = f"/_matrix/client/v1/rooms/{self.top}/hierarchy"

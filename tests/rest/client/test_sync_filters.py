@@ -225,6 +225,15 @@ class RelatedByTests(SyncCase):
         self.assertEqual(found, [])
         self.assertEqual(self.found(related_by_rel_types=[]), [])
 
+    def test_around_an_event(self) -> None:
+        text = "".join(
+            f"%{byte:02X}" for byte in encode_json({"related_by_rel_types": ["m.thread"]})
+        )
+        path = f"rooms/{self.room_id}/context/{self.plain}?limit=20&filter={text}"
+        answer = self.alice.ok("GET", path)
+        before = [event["event_id"] for event in answer["events_before"]]
+        self.assertEqual((before, answer["events_after"]), ([self.thread], []))
+
     def test_relations_that_were_redacted_do_not_count(self) -> None:
         self.alice.ok("PUT", f"rooms/{self.room_id}/redact/{self.reaction}/r", {})
         self.assertEqual(self.found(related_by_rel_types=["m.annotation"]), [])
