@@ -68,6 +68,16 @@ class GuestAccess:
     FORBIDDEN = "forbidden"
 
 
+class RelationTypes:
+    """Kinds of relations that the server looks at."""
+
+    ANNOTATION = "m.annotation"
+    REFERENCE = "m.reference"
+    REPLACE = "m.replace"
+    THREAD = "m.thread"
+    BUNDLED = (REFERENCE, REPLACE, THREAD)
+
+
 class ReceiptTypes:
     """Types of receipts."""
 

@@ -13,6 +13,7 @@ from ..storage.memberships import MembershipsWorkerStore
 from ..storage.presence import PresenceWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
+from ..storage.relations import RelationsWorkerStore
 from ..storage.rooms import RoomsWorkerStore
 from ..storage.search import SearchWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
@@ -31,6 +32,7 @@ class ClientReaderStore(
     TimelineWorkerStore,
     MembershipsWorkerStore,
     RoomsWorkerStore,
+    RelationsWorkerStore,
     AliasesWorkerStore,
     PublicRoomsWorkerStore,
     PresenceWorkerStore,

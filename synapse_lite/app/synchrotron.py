@@ -11,6 +11,7 @@ from ..storage.presence import PresenceWorkerStore
 from ..storage.public_rooms import PublicRoomsWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.recent_receipts import RecentReceiptsWorkerStore
+from ..storage.relations import RelationsWorkerStore
 from ..storage.room_mates import RoomMatesWorkerStore
 from ..storage.state_changes import StateChangesWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
@@ -25,6 +26,7 @@ from ._worker import BINDINGS, RESOURCES
 class SynchrotronStore(
     RoomMatesWorkerStore,
     StateChangesWorkerStore,
+    RelationsWorkerStore,
     TimelineWorkerStore,
     FiltersWorkerStore,
     AccountDataWorkerStore,

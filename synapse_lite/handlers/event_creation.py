@@ -36,10 +36,10 @@ from ..util.caches.missing import Missing
 from ..util.caches.response import ResponseCache
 from ..util.json import JsonDict, encode_canonical_json
 from ..util.random import random_string_secure
-from .annotation_policy import AnnotationPolicy
 from .canonical_alias import CanonicalAliasPolicy
 from .event_basis import EventBasis, EventBasisReader
 from .redaction_policy import RedactionPolicy
+from .relation_policy import RelationPolicy
 from .store_progress import EventsProgress
 
 MAX_AT_ONCE = 5
@@ -107,7 +107,7 @@ class EventCreationHandler:
         self._rooms = hs.part(RoomsWorkerStore)
         self._bases = hs.part(EventBasisReader)
         self._aliases = hs.part(CanonicalAliasPolicy)
-        self._annotations = hs.part(AnnotationPolicy)
+        self._relations = hs.part(RelationPolicy)
         self._redactions = hs.part(RedactionPolicy)
         self._progress = hs.part(EventsProgress)
         self._clock = hs.clock
@@ -142,7 +142,7 @@ class EventCreationHandler:
 
         Raises ForbiddenError, BadJsonError, TooLargeError, LimitExceededError; BadAliasError and
         InvalidParamError for aliases; NotFoundError for a redaction of nothing;
-        DuplicateAnnotationError.
+        DuplicateAnnotationError; UnknownError for a thread within a thread.
         """
         draft = await self._draft(
             requester,
@@ -284,7 +284,9 @@ class EventCreationHandler:
             previous = basis.state.get((EventTypes.CANONICAL_ALIAS, ""))
             await self._aliases.check(draft.room_id, draft.content, previous)
         if draft.state_key is None:
-            await self._annotations.check(draft.requester.user_id, draft.type, draft.content)
+            await self._relations.check(
+                draft.requester.user_id, draft.room_id, draft.type, draft.content
+            )
         return basis
 
     async def _create(self, draft: _Draft, basis: EventBasis) -> Event:

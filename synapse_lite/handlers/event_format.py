@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from ..api.constants import RelationTypes
+from ..events.bundle import Bundle
 from ..events.event import Event
 from ..server import Homeserver
 from ..storage.events import EventsWorkerStore
@@ -33,12 +35,14 @@ class EventFormatter:
         with_room_id: bool = True,
         memberships: Mapping[str, str] | None = None,
         with_previous: bool = True,
+        bundles: Mapping[str, Bundle] | None = None,
     ) -> list[msgspec.Raw]:
         """The client form of each event, for this reader.
 
-        `memberships` are the reader's at the events, from `EventVisibility.memberships_at`. Without
-        `with_previous` state events do not quote the content that they replaced, which costs
-        another look at their history.
+        `memberships` are the reader's at the events, from `EventVisibility.memberships_at`;
+        `bundles` tell of relations, from `RelationBundles.of_events`. Without `with_previous` state
+        events do not quote the content that they replaced, which costs another look at their
+        history.
         """
         related = await self._related(events, requester, with_previous=with_previous)
         now = self._clock.time_ms()
@@ -50,6 +54,10 @@ class EventFormatter:
                 unsigned["membership"] = known[event.event_id]
             if is_echo(event, requester):
                 unsigned["transaction_id"] = event.metadata.txn_id
+            if bundles and event.event_id in bundles:
+                unsigned["m.relations"] = _relations(
+                    bundles[event.event_id], now, with_room_id=with_room_id
+                )
             answers.append(msgspec.Raw(event.client_bytes(unsigned, with_room_id=with_room_id)))
         return answers
 
@@ -59,9 +67,11 @@ class EventFormatter:
         requester: Requester | None,
         *,
         memberships: Mapping[str, str] | None = None,
+        bundles: Mapping[str, Bundle] | None = None,
     ) -> msgspec.Raw:
         """The client form of one event, with its room id."""
-        return (await self.to_client([event], requester, memberships=memberships))[0]
+        shown = await self.to_client([event], requester, memberships=memberships, bundles=bundles)
+        return shown[0]
 
     async def _related(
         self, events: Iterable[Event], requester: Requester | None, *, with_previous: bool
@@ -107,6 +117,33 @@ class EventFormatter:
                     None, with_room_id=with_room_id
                 )
         return unsigned
+
+
+def _relations(bundle: Bundle, now: int, *, with_room_id: bool) -> JsonDict:
+    """`m.relations` of an event; see the modules on replacements, threads and references."""
+    relations: JsonDict = {}
+    if bundle.edit is not None:
+        relations[RelationTypes.REPLACE] = _quote(bundle.edit, None, now, with_room_id=with_room_id)
+    if bundle.references:
+        relations[RelationTypes.REFERENCE] = {
+            "chunk": [{"event_id": event_id} for event_id in bundle.references]
+        }
+    thread = bundle.thread
+    if thread is not None:
+        relations[RelationTypes.THREAD] = {
+            "latest_event": _quote(thread.newest, thread.inner, now, with_room_id=with_room_id),
+            "count": thread.events,
+            "current_user_participated": thread.participates,
+        }
+    return relations
+
+
+def _quote(event: Event, bundle: Bundle | None, now: int, *, with_room_id: bool) -> msgspec.Raw:
+    """An event within a bundle."""
+    unsigned: JsonDict = {"age": max(0, now - event.origin_server_ts)}
+    if bundle is not None:
+        unsigned["m.relations"] = _relations(bundle, now, with_room_id=with_room_id)
+    return msgspec.Raw(event.client_bytes(unsigned, with_room_id=with_room_id))
 
 
 def is_echo(event: Event, requester: Requester | None) -> bool:

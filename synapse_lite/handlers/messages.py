@@ -9,7 +9,7 @@ import attrs
 import msgspec
 
 from ..api.constants import EventTypes
-from ..api.errors import ForbiddenError, InvalidParamError, NotFoundError
+from ..api.errors import ForbiddenError, InvalidParamError
 from ..events.event import Event, StateKey
 from ..server import Homeserver
 from ..storage.account_data import AccountDataWorkerStore
@@ -22,7 +22,8 @@ from ..types.requester import Requester
 from ..types.tokens import InvalidTokenError, RoomToken
 from ..util.json import JsonDict
 from .event_format import EventFormatter
-from .visibility import EventVisibility, ReadAccess
+from .relation_bundles import RelationBundles
+from .visibility import EventVisibility, ReadAccess, no_event
 
 MAX_PAGE = 1000
 """Most events of one answer."""
@@ -50,6 +51,7 @@ class MessagesHandler:
     def __init__(self, hs: Homeserver) -> None:
         self._visibility = hs.part(EventVisibility)
         self._formatter = hs.part(EventFormatter)
+        self._bundles = hs.part(RelationBundles)
         self._timeline = hs.part(TimelineWorkerStore)
         self._account_data = hs.part(AccountDataWorkerStore)
         self._current_state = hs.part(CurrentStateWorkerStore)
@@ -60,9 +62,16 @@ class MessagesHandler:
         try:
             access = await self._visibility.check_readable(requester.user_id, room_id)
         except ForbiddenError:
-            raise _no_event() from None
-        event, memberships = await self._visible_event(requester, room_id, event_id, access)
-        return await self._formatter.to_client_one(event, requester, memberships=memberships)
+            raise no_event() from None
+        event, memberships = await self._visibility.visible_event(
+            requester.user_id, room_id, event_id, access
+        )
+        return await self._formatter.to_client_one(
+            event,
+            requester,
+            memberships=memberships,
+            bundles=await self._bundles.of_events([event], requester),
+        )
 
     async def event_at_time(
         self, requester: Requester, room_id: str, timestamp_ms: int, direction: Literal["b", "f"]
@@ -74,8 +83,10 @@ class MessagesHandler:
         access = await self._visibility.check_readable(requester.user_id, room_id)
         event = await self._timeline.get_event_at_time(room_id, timestamp_ms, direction)
         if event is None:
-            raise _no_event()
-        found, _ = await self._visible_event(requester, room_id, event.event_id, access)
+            raise no_event()
+        found, _ = await self._visibility.visible_event(
+            requester.user_id, room_id, event.event_id, access
+        )
         return found
 
     async def messages(
@@ -96,7 +107,10 @@ class MessagesHandler:
             requester, room_id, attrs.evolve(page, start=start), event_filter, access
         )
         answer["chunk"] = await self._formatter.to_client(
-            events, requester, memberships=memberships
+            events,
+            requester,
+            memberships=memberships,
+            bundles=await self._bundles.of_events(events, requester),
         )
         if end is not None:
             answer["end"] = end.to_text()
@@ -169,7 +183,9 @@ class MessagesHandler:
         Raises ForbiddenError, NotFoundError.
         """
         access = await self._visibility.check_readable(requester.user_id, room_id)
-        event, memberships = await self._visible_event(requester, room_id, event_id, access)
+        event, memberships = await self._visibility.visible_event(
+            requester.user_id, room_id, event_id, access
+        )
         around = await self._timeline.get_events_around(
             room_id,
             event_id,
@@ -187,8 +203,12 @@ class MessagesHandler:
             for side in (around.before, around.after)
         ]
         before, after = heard
+        events = [event, *before, *after]
         shown = await self._formatter.to_client(
-            [event, *before, *after], requester, memberships=memberships
+            events,
+            requester,
+            memberships=memberships,
+            bundles=await self._bundles.of_events(events, requester),
         )
         last = after[-1] if after else event
         return {
@@ -197,9 +217,7 @@ class MessagesHandler:
             "event": shown[0],
             "events_before": shown[1 : len(before) + 1],
             "events_after": shown[len(before) + 1 :],
-            "state": await self._context_state(
-                requester, last, [event, *before, *after], event_filter
-            ),
+            "state": await self._context_state(requester, last, events, event_filter),
         }
 
     async def _context_state(
@@ -239,27 +257,10 @@ class MessagesHandler:
         found = await self._current_state.load_state(ids)
         return await self._formatter.to_client(list(found.values()), requester, with_previous=False)
 
-    async def _visible_event(
-        self, requester: Requester, room_id: str, event_id: str, access: ReadAccess
-    ) -> tuple[Event, Mapping[str, str]]:
-        event = await self._timeline.get_event(event_id, allow_none=True)
-        if event is None or event.room_id != room_id:
-            raise _no_event()
-        memberships = await self._visibility.memberships_at(
-            requester.user_id, [event], peeking=access.is_peeking
-        )
-        if not memberships:
-            raise _no_event()
-        return event, memberships
-
 
 def _is_heard(event: Event, ignored: Collection[str]) -> bool:
     """Whether somebody who ignores these users is shown the event ("Ignoring Users")."""
     return event.is_state or event.sender not in ignored
-
-
-def _no_event() -> NotFoundError:
-    return NotFoundError("The room has no such event, or you may not see it")
 
 
 def parse_page_token(text: str | None, name: str) -> RoomToken | None:

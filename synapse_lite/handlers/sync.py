@@ -16,6 +16,7 @@ from ..util.json import JsonDict
 from .event_format import EventFormatter
 from .filters import FiltersHandler
 from .push_rules import PushRulesHandler
+from .relation_bundles import RelationBundles
 from .syncing_users import SyncingUsers
 from .visibility import EventVisibility
 
@@ -34,7 +35,11 @@ class SyncHandler:
         self._filters = hs.part(FiltersHandler)
         self._syncing = hs.part(SyncingUsers)
         self._engine = SyncEngine(
-            hs, hs.part(EventVisibility), hs.part(EventFormatter), hs.part(PushRulesHandler)
+            hs,
+            hs.part(EventVisibility),
+            hs.part(EventFormatter),
+            hs.part(PushRulesHandler),
+            hs.part(RelationBundles),
         )
         self._initial: SharedCall[_InitialKey, SyncAnswer] = SharedCall()
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from ..api.constants import EventTypes, HistoryVisibility, Membership
-from ..api.errors import ForbiddenError
+from ..api.errors import ForbiddenError, NotFoundError
 from ..events.event import Event, StateKey
 from ..events.visibility import may_see_event, visibility_in
 from ..server import Homeserver
@@ -107,6 +107,21 @@ class EventVisibility:
         """Those of the events that the user may see, in their order; see `memberships_at`."""
         seen = await self.memberships_at(user_id, events, peeking=peeking)
         return [event for event in events if event.event_id in seen]
+
+    async def visible_event(
+        self, user_id: str, room_id: str, event_id: str, access: ReadAccess
+    ) -> tuple[Event, Mapping[str, str]]:
+        """An event of a room, with what `memberships_at` says of it.
+
+        Raises NotFoundError, also for one that the user may not see.
+        """
+        event = await self._events.get_event(event_id, allow_none=True)
+        if event is None or event.room_id != room_id:
+            raise no_event()
+        memberships = await self.memberships_at(user_id, [event], peeking=access.is_peeking)
+        if not memberships:
+            raise no_event()
+        return event, memberships
 
     async def memberships_at(
         self, user_id: str, events: Collection[Event], *, peeking: bool = False
@@ -208,6 +223,11 @@ class EventVisibility:
             event_id: {key: loaded[found] for key, found in state.items() if found in loaded}
             for event_id, state in before.items()
         }
+
+
+def no_event() -> NotFoundError:
+    """The error for an event that is not there, or not for this user."""
+    return NotFoundError("The room has no such event, or you may not see it")
 
 
 def _without(event: Event, after: Mapping[StateKey, str]) -> dict[StateKey, str]:

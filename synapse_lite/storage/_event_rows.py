@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from ..api.constants import EventTypes, RelationTypes
 from ..events.event import Event, make_event, pruned
 from ..events.metadata import EventMetadata
 from ..events.room_versions import ROOM_VERSIONS
@@ -24,15 +25,31 @@ _READ_COLUMNS = (
     " redacted_by, txn_id, device_id, state_group, replaces_state"
 )
 
-EVENT_ROW_COLUMNS = "event_id, room_id, type, state_key, redacts, membership, relates_to, outlier"
+EVENT_ROW_COLUMNS = (
+    "event_id, room_id, type, state_key, redacts, membership, relates_to, outlier, rel_type,"
+    " (SELECT r.relates_to FROM events r WHERE r.event_id = events.redacts),"
+    " EXISTS (SELECT 1 FROM events c WHERE c.relates_to = events.event_id"
+    " AND c.stream_ordering < events.stream_ordering)"
+)
 """The columns of `event_row`, in its order."""
 
 
 def event_row(columns: Sequence[Any]) -> EventRow:
     """The row of the streams of events, without hints."""
-    event_id, room_id, kind, state_key, redacts, membership, relates_to, outlier = columns
+    event_id, room_id, kind, state_key, redacts, membership, relates_to = columns[:7]
+    outlier, rel_type, frees, has_relations = columns[7:]
     return EventRow(
-        event_id, room_id, kind, state_key, redacts, membership, relates_to, outlier=bool(outlier)
+        event_id,
+        room_id,
+        kind,
+        state_key,
+        redacts,
+        membership,
+        relates_to,
+        outlier=bool(outlier),
+        rel_type=rel_type,
+        frees=frees,
+        has_relations=bool(has_relations),
     )
 
 
@@ -94,7 +111,16 @@ def relation_of(event: Event) -> Relation | None:
         return None
     event_id, rel_type = relates_to.get("event_id"), relates_to.get("rel_type")
     known = _short_text(event_id)
-    return None if known is None else Relation(known, _short_text(rel_type))
+    if known is None or (rel_type == RelationTypes.REPLACE and not _may_replace(event)):
+        return None
+    return Relation(known, _short_text(rel_type))
+
+
+def _may_replace(event: Event) -> bool:
+    """Whether it has the form of an edit. What is not is no relation ("Event replacements")."""
+    return not event.is_state and (
+        event.type == EventTypes.ENCRYPTED or isinstance(event.content.get("m.new_content"), dict)
+    )
 
 
 def _short_text(value: object) -> str | None:

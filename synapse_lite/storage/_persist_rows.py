@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
 
+from ..events.event import Event
 from ..streams import EventRow
 from ._event_rows import relation_of
 from ._persist_batch import EventWrite, PersistBatch, RoomWrite
@@ -45,18 +47,59 @@ _MAX_HEADS_IN_ROW = 20
 """More heads than this are left out of the stream's row: who needs them reads them."""
 
 
+@attrs.frozen
+class KnownEvent:
+    """An event that is here already."""
+
+    nid: int
+    stream_ordering: int
+    outlier: bool
+    room_id: str
+    sender: str
+    relates_to: str | None
+    rel_type: str | None
+    redacted: bool
+    in_timeline: bool
+
+
+KNOWN_COLUMNS = (
+    "event_id, nid, stream_ordering, outlier, room_id, sender, relates_to, rel_type,"
+    " redacted_by IS NOT NULL, in_timeline"
+)
+
+
+def known_event(columns: Sequence[Any]) -> KnownEvent:
+    """What `KNOWN_COLUMNS` say, after the id."""
+    nid, ordering, outlier, room_id, sender, relates_to, rel_type, redacted, shown = columns
+    return KnownEvent(
+        nid,
+        ordering,
+        bool(outlier),
+        room_id,
+        sender,
+        relates_to,
+        rel_type,
+        bool(redacted),
+        bool(shown),
+    )
+
+
 @attrs.define
 class PersistWork:
     """A batch in the transaction.
 
     `nids` are the internal numbers of all events that the batch names, `outliers` those of its
     events that are here already as outliers, `redacted_by` the redactions that came before.
+    `known` are those of all these that were here before, with what the batch redacts and the roots
+    of its threads. `with_relations` are events of the batch that relations were here before.
     """
 
     batch: PersistBatch
     nids: dict[str, int]
+    known: Mapping[str, KnownEvent]
     outliers: frozenset[str] = frozenset()
     redacted_by: dict[str, str] = attrs.field(factory=dict)
+    with_relations: set[str] = attrs.field(factory=set)
 
     @property
     def rooms(self) -> Sequence[RoomWrite]:
@@ -67,14 +110,40 @@ class PersistWork:
         """The events of all rooms, in order."""
         return list(self.batch.events())
 
+    @cached_property
+    def _new(self) -> Mapping[str, Event]:
+        return {write.event.event_id: write.event for write in self.batch.events()}
 
-@attrs.frozen
-class KnownEvent:
-    """An event that is here already."""
+    @cached_property
+    def _redacted_here(self) -> frozenset[str]:
+        return frozenset(
+            write.redaction.redacts
+            for write in self.batch.events()
+            if write.redaction is not None and write.redaction.is_here
+        )
 
-    nid: int
-    stream_ordering: int
-    outlier: bool
+    def is_redacted(self, event_id: str) -> bool:
+        """Whether an event of the batch is redacted from the beginning."""
+        known = self.known.get(event_id)
+        return (
+            event_id in self.redacted_by
+            or event_id in self._redacted_here
+            or (known is not None and known.redacted)
+        )
+
+    def sender_of(self, event_id: str, room_id: str) -> str | None:
+        """Who has sent the event of a room to which one of the batch has a relation."""
+        event = self.known.get(event_id) or self._new.get(event_id)
+        return None if event is None or event.room_id != room_id else event.sender
+
+    def parent_of(self, event_id: str) -> str | None:
+        """The event to which one that the batch redacts has a relation."""
+        known = self.known.get(event_id)
+        if known is not None:
+            return known.relates_to
+        event = self._new.get(event_id)
+        relation = None if event is None else relation_of(event)
+        return None if relation is None else relation.event_id
 
 
 def event_columns(write: EventWrite, work: PersistWork) -> tuple[Any, ...]:
@@ -112,7 +181,8 @@ def event_columns(write: EventWrite, work: PersistWork) -> tuple[Any, ...]:
     )
 
 
-def stream_row(write: EventWrite) -> EventRow:
+def stream_row(write: EventWrite, work: PersistWork) -> EventRow:
+    """The row that tells of the event."""
     event, heads = write.event, write.heads
     relation = relation_of(event)
     if heads is not None and len(heads.heads) > _MAX_HEADS_IN_ROW:
@@ -127,4 +197,7 @@ def stream_row(write: EventWrite) -> EventRow:
         None if relation is None else relation.event_id,
         None if heads is None else heads.to_row(),
         event.metadata.outlier,
+        None if relation is None else relation.rel_type,
+        None if write.redaction is None else work.parent_of(write.redaction.redacts),
+        event.event_id in work.with_relations,
     )

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import attrs
 
-from ..api.constants import EventTypes
+from ..api.constants import EventTypes, RelationTypes
 from ..streams import CURRENT_STATE_DELTAS, CurrentStateDeltaRow
 from ..types.ids import domain_of
 from ._base import MasterStore, declared
-from ._event_rows import chunks
+from ._event_rows import chunks, relation_of
 from ._persist_batch import (
     ClientTxn,
     EventWrite,
@@ -27,7 +27,16 @@ from ._persist_batch import (
     StateChange,
 )
 from ._persist_repeats import find_requests_txn, outcome_of, repeated_events
-from ._persist_rows import EVENT_COLUMNS, KnownEvent, PersistWork, event_columns, stream_row
+from ._persist_rows import (
+    EVENT_COLUMNS,
+    KNOWN_COLUMNS,
+    KnownEvent,
+    PersistWork,
+    event_columns,
+    known_event,
+    stream_row,
+)
+from ._persist_threads import count_threads_txn, find_early_relations_txn, uncount_redacted_txn
 from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .state_groups import StateGroupsStore
@@ -98,7 +107,9 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         if not rooms:
             return outcome, frozenset()
         work = PersistWork(
-            attrs.evolve(batch, rooms=rooms), {event_id: k.nid for event_id, k in known.items()}
+            attrs.evolve(batch, rooms=rooms),
+            {event_id: k.nid for event_id, k in known.items()},
+            known,
         )
         work.outliers = frozenset(
             write.event.event_id for write in work.events() if write.event.event_id in known
@@ -114,11 +125,14 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
             self._take_pending_redactions_txn,
             self._insert_events_txn,
             self._update_outliers_txn,
+            find_early_relations_txn,
             self._insert_auth_txn,
             self._insert_groups_txn,
             self._update_forward_extremities_txn,
             self._update_backward_extremities_txn,
             self._redact_txn,
+            uncount_redacted_txn,
+            count_threads_txn,
             self._update_current_state_txn,
             self._update_local_memberships_txn,
             self._insert_client_txns_txn,
@@ -135,14 +149,17 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         for room in batch.rooms:
             for group in room.groups:
                 wanted.update(event_id for event_id in group.delta.values() if event_id is not None)
+        for write in batch.events():
+            relation = relation_of(write.event)
+            if relation is not None and relation.rel_type == RelationTypes.THREAD:
+                wanted.add(relation.event_id)
+            if write.redaction is not None and write.redaction.is_here:
+                wanted.add(write.redaction.redacts)
         known: dict[str, KnownEvent] = {}
         for piece in chunks(wanted):
             condition, args = txn.in_clause("event_id", piece)
-            rows = txn.query(
-                f"SELECT event_id, nid, stream_ordering, outlier FROM events WHERE {condition}",
-                args,
-            )
-            known.update((row[0], KnownEvent(row[1], row[2], bool(row[3]))) for row in rows)
+            rows = txn.query(f"SELECT {KNOWN_COLUMNS} FROM events WHERE {condition}", args)
+            known.update((row[0], known_event(row[1:])) for row in rows)
         return known
 
     @staticmethod
@@ -394,7 +411,7 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
         for write in work.events():
             token = abs(write.position)
             if write.in_timeline or write.out_of_band:
-                txn.changed(stream, token, stream_row(write))
+                txn.changed(stream, token, stream_row(write, work))
             for change in write.state_changes:
                 row = CurrentStateDeltaRow(
                     write.event.room_id,

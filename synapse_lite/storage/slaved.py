@@ -14,6 +14,7 @@ from .presence import PresenceWorkerStore
 from .public_rooms import PublicRoomsWorkerStore
 from .push_rules import PushRulesWorkerStore
 from .receipts import ReceiptsWorkerStore
+from .relations import RelationsWorkerStore
 from .rooms import RoomsWorkerStore
 from .state_groups import StateGroupsWorkerStore
 from .tags import TagsWorkerStore
@@ -26,10 +27,11 @@ class SlavedEventsStore(
     CurrentStateWorkerStore,
     MembershipsWorkerStore,
     StateGroupsWorkerStore,
+    RelationsWorkerStore,
     EventsWorkerStore,
     FollowerStore,
 ):
-    """Everything about events: by id, timelines, current state, memberships, state groups."""
+    """Everything about events: by id, timelines, states, memberships, state groups, relations."""
 
 
 class SlavedRoomsStore(RoomsWorkerStore, FollowerStore):

@@ -21,6 +21,10 @@ class EventRow:
     that are sent again. `membership` is that of an m.room.member event, `relates_to` the event
     that this one has a relation to. `outlier` is set for a membership of a user of ours in a room
     whose state is not known here, such as an invite from another server.
+
+    `rel_type` is the kind of the relation. `frees` is the event to which the redacted one had a
+    relation that it has no more. `has_relations` is set if events with a relation to this one were
+    here before it.
     """
 
     event_id: str
@@ -32,6 +36,9 @@ class EventRow:
     relates_to: str | None = None
     heads: list[list[str | int]] | None = None
     outlier: bool = False
+    rel_type: str | None = None
+    frees: str | None = None
+    has_relations: bool = False
 
 
 @row

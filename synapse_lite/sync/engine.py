@@ -19,7 +19,7 @@ from .personal import PersonalData, PersonalReads
 from .plan import Planner, RoomPlan, SyncPlan
 from .positions import Positions, bounded
 from .presence import PresenceEvents
-from .request import Formatter, PushRules, SyncRequest, Visibility
+from .request import Bundles, Formatter, PushRules, SyncRequest, Visibility
 from .rooms import RoomPart, RoomParts
 from .stripped import StrippedRooms
 
@@ -53,7 +53,12 @@ class SyncEngine:
     """Computes answers."""
 
     def __init__(
-        self, hs: Homeserver, visibility: Visibility, formatter: Formatter, push_rules: PushRules
+        self,
+        hs: Homeserver,
+        visibility: Visibility,
+        formatter: Formatter,
+        push_rules: PushRules,
+        bundles: Bundles,
     ) -> None:
         self.positions = hs.part(Positions)
         self._events = hs.part(EventsWorkerStore)
@@ -63,7 +68,7 @@ class SyncEngine:
         self._ephemeral = hs.part(EphemeralEvents)
         self._personal = PersonalReads(hs, push_rules)
         self._presence = PresenceEvents(hs, self._personal.ignored_users)
-        self._rooms = RoomParts(hs, visibility, formatter)
+        self._rooms = RoomParts(hs, visibility, formatter, bundles)
 
     async def answer(self, request: SyncRequest) -> SyncAnswer:
         """What the client does not know yet."""

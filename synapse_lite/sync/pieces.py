@@ -5,12 +5,13 @@ A piece is found by what it shows, so whoever may see the same shares it, whatev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import msgspec
 
+from ..events.bundle import Bundle
 from ..events.event import Event
 from ..server import Homeserver
 from ..storage.events import EventsWorkerStore
@@ -34,7 +35,8 @@ _Key = tuple[Any, ...]
 class Timeline:
     """What a client is shown of a room, before it is bytes.
 
-    `state` are the state events for its start, without those that only some readers need.
+    `state` are the state events for its start, without those that only some readers need;
+    `bundles` what is told of relations of the events.
     """
 
     room_id: str
@@ -42,6 +44,7 @@ class Timeline:
     limited: bool
     prev_batch: str
     state: tuple[Event, ...] = ()
+    bundles: Mapping[str, Bundle] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)
@@ -94,6 +97,7 @@ class Pieces:
             tuple([event.event_id for event in shown.state]),
             shown.limited,
             shown.prev_batch,
+            tuple([(event_id, bundle.key) for event_id, bundle in shown.bundles.items()]),
             form,
         )
         piece = self._kept.get(key)
@@ -103,7 +107,8 @@ class Pieces:
         return await self._making.get(key, lambda: self._make(key, shown, form))
 
     async def _make(self, key: _Key, shown: Timeline, form: EventForm) -> Piece:
-        items = await self.format(shown.events, None, form)
+        bundles = {event_id: each.for_everybody for event_id, each in shown.bundles.items()}
+        items = await self.format(shown.events, None, form, bundles)
         state = await self.format(shown.state, None, form)
         piece = Piece(
             timeline=timeline_bytes(items, shown),
@@ -115,7 +120,11 @@ class Pieces:
         return piece
 
     async def format(
-        self, events: Sequence[Event], requester: Requester | None, form: EventForm
+        self,
+        events: Sequence[Event],
+        requester: Requester | None,
+        form: EventForm,
+        bundles: Mapping[str, Bundle] | None = None,
     ) -> list[msgspec.Raw]:
         """Events as bytes for one reader, or for all."""
         if not events:
@@ -123,18 +132,24 @@ class Pieces:
         if form.federation:
             items = [msgspec.Raw(event.pdu_json) for event in events]
         else:
-            items = await self._formatter.to_client(events, requester, with_room_id=False)
+            items = await self._formatter.to_client(
+                events, requester, with_room_id=False, bundles=bundles
+            )
         return items if form.fields is None else [form.reduced(item) for item in items]
 
     async def timeline_for(
         self, requester: Requester, shown: Timeline, piece: Piece, form: EventForm
     ) -> msgspec.Raw:
-        """The timeline of a piece; what the requester's own device sent has its transaction id."""
-        echoes = [event for event in shown.events if _is_echo(event, requester)]
-        if not echoes or form.federation:
+        """The timeline of a piece, as it is for the requester.
+
+        What the own device sent has its transaction id, and threads tell whether the user takes
+        part in them.
+        """
+        own = [event for event in shown.events if _is_of_reader(event, shown, requester)]
+        if not own or form.federation:
             return piece.timeline
-        own = await self.format(echoes, requester, form)
-        by_id = dict(zip([event.event_id for event in echoes], own, strict=True))
+        made = await self.format(own, requester, form, shown.bundles)
+        by_id = dict(zip([event.event_id for event in own], made, strict=True))
         items = [
             by_id.get(event.event_id, item)
             for event, item in zip(shown.events, piece.items, strict=True)
@@ -147,6 +162,12 @@ def timeline_bytes(items: Sequence[msgspec.Raw], shown: Timeline) -> msgspec.Raw
     return msgspec.Raw(
         encode_json({"events": items, "limited": shown.limited, "prev_batch": shown.prev_batch})
     )
+
+
+def _is_of_reader(event: Event, shown: Timeline, requester: Requester) -> bool:
+    """Whether the requester's bytes of the event are not those of everybody."""
+    bundle = shown.bundles.get(event.event_id)
+    return (bundle is not None and bundle.participates) or _is_echo(event, requester)
 
 
 def _is_echo(event: Event, requester: Requester) -> bool:

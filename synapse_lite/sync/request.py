@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import attrs
 import msgspec
 
+from ..events.bundle import Bundle
 from ..events.event import Event
 from ..types.requester import Requester
 from ..types.tokens import StreamToken
@@ -49,9 +50,23 @@ class Formatter(Protocol):
     """Events in the form of clients."""
 
     async def to_client(
-        self, events: Sequence[Event], requester: Requester | None, *, with_room_id: bool
+        self,
+        events: Sequence[Event],
+        requester: Requester | None,
+        *,
+        with_room_id: bool,
+        bundles: Mapping[str, Bundle] | None = None,
     ) -> list[msgspec.Raw]:
         """The bytes of each event; without requester, what is the same for all readers."""
+
+
+class Bundles(Protocol):
+    """What is told of the relations of events with them."""
+
+    async def of_events(
+        self, events: Sequence[Event], requester: Requester | None
+    ) -> Mapping[str, Bundle]:
+        """The bundles of those of the events, of any rooms, that have one, by id."""
 
 
 class PushRules(Protocol):

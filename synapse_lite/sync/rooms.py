@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from ..api.constants import EventTypes, HistoryVisibility
+from ..events.bundle import Bundle
 from ..events.event import Event, StateKey
 from ..events.visibility import visibility_in
 from ..server import Homeserver
@@ -22,7 +23,7 @@ from ..util.json import JsonDict
 from .lazy_members import SentMembers
 from .pieces import Pieces, Timeline
 from .plan import RoomPlan
-from .request import Formatter, SyncRequest, Visibility
+from .request import Bundles, Formatter, SyncRequest, Visibility
 from .state_section import at_start, changed_state, first_of_keys, whole_state
 from .summary import Summaries, Summary, touches_summary
 
@@ -71,12 +72,15 @@ class _Draft:
 class RoomParts:
     """Makes the parts of rooms."""
 
-    def __init__(self, hs: Homeserver, visibility: Visibility, formatter: Formatter) -> None:
+    def __init__(
+        self, hs: Homeserver, visibility: Visibility, formatter: Formatter, bundles: Bundles
+    ) -> None:
         self._timelines = hs.part(TimelineWorkerStore)
         self._states = hs.part(StateChangesWorkerStore)
         self._groups = hs.part(StateGroupsWorkerStore)
         self._max_limit = hs.config.server.filter_timeline_limit
         self._visibility = visibility
+        self._bundles = bundles
         self._pieces = Pieces(hs, formatter)
         self._summaries = Summaries(hs)
         self._sent = SentMembers()
@@ -325,9 +329,10 @@ class RoomParts:
         self, request: SyncRequest, drafts: Sequence[_Draft], position: int
     ) -> dict[str, RoomPart]:
         events = await self._load(drafts)
+        bundles = await self._relations(request, drafts)
         parts = {}
         for draft in drafts:
-            parts[draft.room_id] = await self._to_part(request, draft, events)
+            parts[draft.room_id] = await self._to_part(request, draft, events, bundles)
             if request.filter.lazy_load_members:
                 self._note_members(request, draft, events, position)
         return parts
@@ -349,8 +354,21 @@ class RoomParts:
             await self._timelines.get_events(quoted)
         return events
 
+    async def _relations(
+        self, request: SyncRequest, drafts: Iterable[_Draft]
+    ) -> Mapping[str, Bundle]:
+        """What is told of relations: with a limited timeline. Another one shows them themselves."""
+        limited = [event for draft in drafts if draft.limited for event in draft.events]
+        if not limited or request.filter.form.federation:
+            return {}
+        return await self._bundles.of_events(limited, request.requester)
+
     async def _to_part(
-        self, request: SyncRequest, draft: _Draft, events: Mapping[str, Event]
+        self,
+        request: SyncRequest,
+        draft: _Draft,
+        events: Mapping[str, Event],
+        bundles: Mapping[str, Bundle],
     ) -> RoomPart:
         form = request.filter.form
         state = [events[event_id] for event_id in draft.state_ids if event_id in events]
@@ -360,6 +378,11 @@ class RoomParts:
             limited=draft.limited,
             prev_batch=draft.prev_batch.to_text(),
             state=tuple(request.filter.state.select(state)),
+            bundles={
+                event.event_id: bundles[event.event_id]
+                for event in draft.events
+                if event.event_id in bundles
+            },
         )
         piece = await self._pieces.get(shown, form)
         members = request.filter.state.select(

@@ -17,6 +17,7 @@ from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.memberships import MembershipsStore
 from synapse_lite.storage.persist_events import ClientTxn, PersistEventsStore
+from synapse_lite.storage.relations import RelationsWorkerStore
 from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.slaved import SlavedEventsStore
 from synapse_lite.storage.timeline import TimelineWorkerStore
@@ -29,7 +30,9 @@ SERVER = "one"
 """The server of Alice and Bob; Carol and Dave are on another."""
 
 
-class EventsStore(PersistEventsStore, TimelineWorkerStore, MembershipsStore, MasterStore):
+class EventsStore(
+    PersistEventsStore, RelationsWorkerStore, TimelineWorkerStore, MembershipsStore, MasterStore
+):
     """As much of the master's store as events need."""
 
 
