@@ -17,6 +17,7 @@ from ..streams import EVENTS
 from ..types.requester import Requester
 from ..util.json import JsonDict
 from .event_format import EventFormatter
+from .relation_bundles import RelationBundles
 from .room_state import RoomStateReader
 from .search_context import ContextReader
 from .search_request import RANK, SearchRequest, SearchToken, rank
@@ -81,6 +82,7 @@ class SearchHandler:
         self._memberships = hs.part(MembershipsWorkerStore)
         self._visibility = hs.part(EventVisibility)
         self._formatter = hs.part(EventFormatter)
+        self._bundles = hs.part(RelationBundles)
         self._contexts = hs.part(ContextReader)
         self._states = hs.part(RoomStateReader)
         self._enabled = hs.config.rooms.enable_search
@@ -215,7 +217,10 @@ class SearchHandler:
     ) -> dict[str, msgspec.Raw]:
         memberships = await self._visibility.memberships_at(requester.user_id, events.values())
         forms = await self._formatter.to_client(
-            list(events.values()), requester, memberships=memberships
+            list(events.values()),
+            requester,
+            memberships=memberships,
+            bundles=await self._bundles.of_events(events.values(), requester),
         )
         return dict(zip(events, forms, strict=True))
 

@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from synapse_lite.app.table import CLIENT_READER, SYNCHROTRON
-from tests.harness.homeserver import Answer, make_worker
+from synapse_lite.handlers.search_index import INDEX_SECONDS, SearchIndexer
+from tests.harness.homeserver import Answer, make_worker, now
 from tests.rest.client.rooms import ALICE, BOB
 from tests.rest.client.test_room_history import texts
 from tests.rest.client.test_room_state import WORLD_READABLE, ReadingCase
@@ -527,6 +528,18 @@ class BundlesTests(RelationsCase):
             (event,) = [event for event in events if event["event_id"] == event_id]
             shown = event["unsigned"]["m.relations"]["m.replace"]
             self.assertEqual(shown["event_id"], edit_id)
+
+    def test_search(self) -> None:
+        event_id = self.say("zebra")
+        reference = self.refer(event_id)
+        indexer = self.master.hs.part(SearchIndexer)
+        now(indexer.start())
+        self.master.reactor.advance(INDEX_SECONDS)
+        body = {"search_categories": {"room_events": {"search_term": "zebra"}}}
+        found = self.reader.request("POST", "search", body, self.alice).json
+        (result,) = found["search_categories"]["room_events"]["results"]
+        shown = result["result"]["unsigned"]["m.relations"]
+        self.assertEqual(shown["m.reference"], {"chunk": [{"event_id": reference}]})
 
     def test_a_page_costs_two_statements_more_and_then_none(self) -> None:
         roots = [self.say(str(number)) for number in range(10)]
