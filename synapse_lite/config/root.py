@@ -32,6 +32,7 @@ from synapse_lite.config.server import PresenceConfig, ServerConfig
 from synapse_lite.config.sessions import ExistingSessionConfig, SessionsConfig
 from synapse_lite.config.tls import TlsConfig
 from synapse_lite.config.user_directory import UserDirectoryConfig
+from synapse_lite.config.voip import TurnConfig
 from synapse_lite.config.worker import WorkerConfig
 
 MAX_FILE_SIZE = 4 * 1024 * 1024
@@ -62,6 +63,7 @@ class Config:
     worker: WorkerConfig
     duties: DutiesConfig
     metrics: MetricsConfig
+    turn: TurnConfig
     rooms: RoomsConfig
     user_directory: UserDirectoryConfig
     daemon: DaemonConfig

@@ -75,6 +75,7 @@ class AccountAuthenticator(Authenticator):
             access_token_id=token.token_id,
             is_guest=user.is_guest,
             is_admin=user.is_admin,
+            is_suspended=user.is_suspended,
         )
 
     async def _find(self, text: str) -> AccessToken:

@@ -41,6 +41,7 @@ from .event_basis import EventBasis, EventBasisReader
 from .redaction_policy import RedactionPolicy
 from .relation_policy import RelationPolicy
 from .store_progress import EventsProgress
+from .suspension import check_event_of_suspended
 
 MAX_AT_ONCE = 5
 """Events of one room that a process makes at a time: each of them forks the room."""
@@ -195,6 +196,7 @@ class EventCreationHandler:
     async def _draft(
         self, requester: Requester, room_id: str, event_type: str, content: JsonDict, **more: Any
     ) -> _Draft:
+        check_event_of_suspended(requester, event_type, more["state_key"], content)
         version = await self.room_version(room_id)
         return _Draft(requester, room_id, version, event_type, content, **more)
 

@@ -33,6 +33,7 @@ from .event_creation import EventCreationHandler
 from .request_limits import RequestLimits
 from .restricted_joins import RestrictedJoinPolicy
 from .store_progress import EventsProgress
+from .suspension import check_not_suspended
 
 JOIN = "join"
 INVITE = "invite"
@@ -222,6 +223,8 @@ class MembershipHandler:
     # What is allowed, besides the authorisation rules
 
     async def _check(self, change: _Change) -> None:
+        if change.action != LEAVE or change.target != change.requester.user_id:
+            check_not_suspended(change.requester)
         if change.action == KICK and change.current_membership not in _PRESENT:
             raise ForbiddenError(f"{change.target} is not in the room")
         if change.action == UNBAN and change.current_membership != Membership.BAN:

@@ -19,6 +19,7 @@ from ..types.ids import is_user_id
 from ..types.requester import Requester
 from ..util.json import JsonValue
 from .account_tasks import AccountTasks
+from .suspension import check_not_suspended
 
 DISPLAYNAME = "displayname"
 AVATAR_URL = "avatar_url"
@@ -99,6 +100,7 @@ def check_key(key: str) -> None:
 def _check_owner(requester: Requester, user_id: str, key: str) -> None:
     if requester.user_id != user_id:
         raise ForbiddenError("The profile of another user cannot be changed")
+    check_not_suspended(requester)
     if requester.is_guest and key != DISPLAYNAME:
         raise GuestAccessForbiddenError("Guests may change their display name only")
 

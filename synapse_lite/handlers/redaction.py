@@ -12,6 +12,7 @@ from ..util.json import JsonDict
 from .event_creation import EventCreationHandler
 from .redaction_policy import RedactionPolicy
 from .request_limits import RequestLimits
+from .suspension import check_not_suspended
 
 
 class RedactionHandler:
@@ -38,6 +39,10 @@ class RedactionHandler:
 
         Raises NotFoundError for an event that is not in the room, ForbiddenError.
         """
+        if requester.is_suspended:
+            redacted = await self._policy.redacted_event(room_id, event_id)
+            if redacted.sender != requester.user_id:
+                check_not_suspended(requester)
         return await self._creation.create_and_send(
             requester,
             room_id,

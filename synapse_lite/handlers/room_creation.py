@@ -13,6 +13,7 @@ from .new_room import NewRoom
 from .room_directory import RoomDirectory
 from .room_options import RoomOptions
 from .room_presets import PRESETS, power_levels_of, state_of
+from .suspension import check_not_suspended
 
 
 class RoomCreationHandler:
@@ -36,6 +37,7 @@ class RoomCreationHandler:
         RoomInUseError for an alias that is taken, InvalidRoomStateError if the rules do not allow
         one of the events, BadJsonError, TooLargeError, LimitExceededError.
         """
+        check_not_suspended(requester)
         await self._memberships.check_invites(requester, options.invite)
         if options.alias is not None:
             await self._directory.check_free(options.alias)

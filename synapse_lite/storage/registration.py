@@ -24,6 +24,7 @@ _COLUMNS = (
     "app_service_id",
     "is_deactivated",
     "is_locked",
+    "is_suspended",
 )
 
 
@@ -47,6 +48,7 @@ class User:
     app_service_id: str | None = None
     is_deactivated: bool = attrs.field(default=False, converter=_bool)
     is_locked: bool = attrs.field(default=False, converter=_bool)
+    is_suspended: bool = attrs.field(default=False, converter=_bool)
 
 
 @attrs.frozen
@@ -193,6 +195,10 @@ class RegistrationStore(
     async def set_locked(self, user_id: str, locked: bool) -> bool:
         """Lock or unlock an account. Returns whether there is one."""
         return await self._set_flag("set_locked", user_id, "is_locked", locked)
+
+    async def set_suspended(self, user_id: str, suspended: bool) -> bool:
+        """Suspend an account, or lift that. As `set_locked`."""
+        return await self._set_flag("set_suspended", user_id, "is_suspended", suspended)
 
     async def set_admin(self, user_id: str, admin: bool) -> bool:
         """Make somebody an administrator of this server, or no longer. As `set_locked`."""

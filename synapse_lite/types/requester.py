@@ -19,3 +19,4 @@ class Requester:
     is_guest: bool = False
     is_admin: bool = False
     app_service_id: str | None = None
+    is_suspended: bool = False

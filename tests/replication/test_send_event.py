@@ -177,6 +177,7 @@ class SendEventTests(SendEventCase):
                 "is_guest",
                 "is_admin",
                 "app_service_id",
+                "is_suspended",
             },
         )
 

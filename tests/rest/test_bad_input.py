@@ -55,6 +55,8 @@ _OVERRIDES = {
     "rc_3pid_validation": _UNLIMITED,
     "rc_openid": _UNLIMITED,
     "rc_refresh": _UNLIMITED,
+    "turn_uris": ["turn:turn.example.com"],
+    "turn_shared_secret": "secret",
     "login_via_existing_session": {"enabled": True},
 }
 

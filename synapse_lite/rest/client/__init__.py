@@ -6,6 +6,7 @@ from ...http.endpoint import Servlet
 from . import (
     account,
     account_data,
+    admin,
     create_room,
     devices,
     directory,
@@ -35,12 +36,14 @@ from . import (
     typing,
     user_directory,
     versions,
+    voip,
 )
 
 # One line for each module: `*module.SERVLETS`.
 SERVLETS: tuple[type[Servlet], ...] = (
     *account.SERVLETS,
     *account_data.SERVLETS,
+    *admin.SERVLETS,
     *create_room.SERVLETS,
     *devices.SERVLETS,
     *directory.SERVLETS,
@@ -70,4 +73,5 @@ SERVLETS: tuple[type[Servlet], ...] = (
     *typing.SERVLETS,
     *user_directory.SERVLETS,
     *versions.SERVLETS,
+    *voip.SERVLETS,
 )

@@ -49,20 +49,21 @@ class Capabilities(Servlet):
             identifier: "stable" if version.stable else "unstable"
             for identifier, version in ROOM_VERSIONS.items()
         }
-        return {
-            "capabilities": {
-                "m.room_versions": {
-                    "default": self._default_room_version,
-                    "available": available,
-                },
-                "m.change_password": {"enabled": self._has_passwords},
-                "m.profile_fields": {"enabled": True},
-                "m.set_displayname": {"enabled": True},
-                "m.set_avatar_url": {"enabled": True},
-                "m.3pid_changes": {"enabled": False},
-                "m.get_login_token": {"enabled": self._hands_out_tokens},
-            }
+        capabilities: JsonDict = {
+            "m.room_versions": {
+                "default": self._default_room_version,
+                "available": available,
+            },
+            "m.change_password": {"enabled": self._has_passwords},
+            "m.profile_fields": {"enabled": True},
+            "m.set_displayname": {"enabled": True},
+            "m.set_avatar_url": {"enabled": True},
+            "m.3pid_changes": {"enabled": False},
+            "m.get_login_token": {"enabled": self._hands_out_tokens},
         }
+        if requester.is_admin:
+            capabilities["m.account_moderation"] = {"lock": True, "suspend": True}
+        return {"capabilities": capabilities}
 
 
 SERVLETS: tuple[type[Servlet], ...] = (Versions, Capabilities)
