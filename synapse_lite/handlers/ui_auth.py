@@ -2,8 +2,10 @@
 
 A session belongs to one operation of one user. Until a stage is completed the client may still
 change its request, as clients do that first ask which flows there are; the first completed stage
-binds the session to the request that it came with. The last stage of a flow is never stored: it
-comes with the request that it lets through, so that an approval cannot be used twice.
+binds the session to the request that it came with. The last stage of a flow is not stored: it
+comes with the request that it lets through, so that an approval cannot be used twice. It is stored
+only if the user completed it on a web page; then the session ends with the request that it lets
+through, whatever becomes of that.
 """
 
 from __future__ import annotations
@@ -95,7 +97,8 @@ class UiAuthHandler:
         if session is not None and session.request_digest not in (None, digest):
             raise ForbiddenError("The request has changed during authentication")
         stage = optional_str(auth, "type", max_bytes=_MAX_STAGE_BYTES)
-        if stage is not None and stage not in completed:
+        is_attempt = stage is not None and stage not in completed
+        if stage is not None and is_attempt:
             if not _is_next(operation.flows, completed, stage):
                 raise await self._challenge(
                     operation, session, MatrixError("Unknown stage", errcode="M_UNRECOGNIZED")
@@ -105,6 +108,9 @@ class UiAuthHandler:
                 session = await self._complete(operation, session, stage, completed, digest)
         if tuple(completed) not in operation.flows:
             raise await self._challenge(operation, session)
+        if session is not None and not is_attempt:
+            await self._use_up(operation, session)
+            session = None
         return Approval(None if session is None else session.session_id, completed)
 
     async def finish(self, approval: Approval) -> None:
@@ -119,12 +125,15 @@ class UiAuthHandler:
             return None
         session = await self._store.get_ui_auth_session(session_id)
         if session is None:
-            raise await self._challenge(
-                operation, None, MatrixError("The session is unknown or has expired")
-            )
+            raise await self._challenge(operation, None, _unknown_session())
         if session.operation != operation.key:
             raise ForbiddenError("The session is for another operation")
         return session
+
+    async def _use_up(self, operation: Operation, session: UiAuthSession) -> None:
+        """End a session whose stages were all completed before; of two requests one gets it."""
+        if not await self._store.delete_ui_auth_session(session.session_id):
+            raise await self._challenge(operation, None, _unknown_session())
 
     async def _attempt(
         self, operation: Operation, session: UiAuthSession | None, stage: str, auth: JsonDict
@@ -168,6 +177,10 @@ class UiAuthHandler:
         if error is not None:
             body.update(error.to_json())
         return InteractiveAuthError(body)
+
+
+def _unknown_session() -> MatrixError:
+    return MatrixError("The session is unknown or has expired")
 
 
 def _is_next(flows: Sequence[Flow], completed: Mapping[str, JsonValue], stage: str) -> bool:

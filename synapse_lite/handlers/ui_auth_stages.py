@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import attrs
 
@@ -34,6 +34,11 @@ class UiAuthStages:
             LoginType.PASSWORD: self._password,
             LoginType.REGISTRATION_TOKEN: self._registration_token,
         }
+
+    @property
+    def names(self) -> Collection[str]:
+        """All stages that there are."""
+        return self._stages.keys()
 
     async def check(
         self, stage: str, auth: JsonDict, user_id: str | None, client_ip: str

@@ -27,6 +27,12 @@ class UiAuthSession:
     request_digest: str | None = None
     completed: Mapping[str, JsonValue] = attrs.Factory(dict)
 
+    @property
+    def user_id(self) -> str | None:
+        """The user whom the operation concerns; None for those without account."""
+        last = self.operation.rpartition(" ")[2]
+        return last if last.startswith("@") else None
+
 
 class UiAuthStore(MasterStore):
     """Sessions, on the master only: so is every operation that needs them."""
@@ -66,9 +72,13 @@ class UiAuthStore(MasterStore):
         return UiAuthSession(session_id, operation, request_digest, completed)
 
     async def complete_ui_auth_stage(
-        self, session: UiAuthSession, stage: str, result: JsonValue, request_digest: str
+        self,
+        session: UiAuthSession,
+        stage: str,
+        result: JsonValue,
+        request_digest: str | None = None,
     ) -> None:
-        """Note that a stage is done, and for which request. Once done it stays so."""
+        """Note that a stage is done, and for which request if that is known. It stays so."""
         await self.db.run(
             "complete_ui_auth_stage",
             self._complete_ui_auth_stage_txn,
@@ -80,7 +90,11 @@ class UiAuthStore(MasterStore):
 
     @staticmethod
     def _complete_ui_auth_stage_txn(
-        txn: Transaction, session: UiAuthSession, stage: str, result: JsonValue, digest: str
+        txn: Transaction,
+        session: UiAuthSession,
+        stage: str,
+        result: JsonValue,
+        digest: str | None,
     ) -> None:
         txn.execute(
             "UPDATE ui_auth_sessions SET request_digest = ?"
@@ -95,14 +109,15 @@ class UiAuthStore(MasterStore):
             result=encode_json_text(result),
         )
 
-    async def delete_ui_auth_session(self, session_id: str) -> None:
-        """Forget a session that has served its purpose."""
-        await self.db.run(
+    async def delete_ui_auth_session(self, session_id: str) -> bool:
+        """Forget a session that has served its purpose. Returns whether it was there."""
+        deleted = await self.db.run(
             "delete_ui_auth_session",
             self._delete_sessions_where_txn,
             "session_id = ?",
             session_id,
         )
+        return deleted > 0
 
     async def delete_expired_ui_auth_sessions(self) -> None:
         """Forget all sessions that have expired."""
@@ -114,10 +129,11 @@ class UiAuthStore(MasterStore):
         )
 
     @staticmethod
-    def _delete_sessions_where_txn(txn: Transaction, condition: str, arg: str | int) -> None:
+    def _delete_sessions_where_txn(txn: Transaction, condition: str, arg: str | int) -> int:
         txn.execute(
             "DELETE FROM ui_auth_stages WHERE session_id IN"
             f" (SELECT session_id FROM ui_auth_sessions WHERE {condition})",
             (arg,),
         )
         txn.execute(f"DELETE FROM ui_auth_sessions WHERE {condition}", (arg,))
+        return txn.rowcount
