@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from ..util.folding import GRAM, grams, grams_of_part
+from ..util.folding import BEGINNING, GRAM, grams, grams_of_part, is_dense
 from .engines._base import SQLITE
 from .transaction import Transaction
 
@@ -29,16 +29,16 @@ def label(text: str) -> str:
     return _MARK + text
 
 
-def beginning_label(word: str) -> str:
-    """What stands in an index for a word that begins so, for those that are found by beginnings."""
-    return label(f"w{word[:GRAM]}")
+def beginning_labels(text: str) -> set[str]:
+    """Labels of a folded text whose words are also looked up by how they begin."""
+    return {BEGINNING + word[:length] for word in text.split(" ") for length in range(1, GRAM + 1)}
 
 
 @attrs.frozen
 class Sought:
     """What is looked for: all of these parts of words, and one of the labels if there are any.
 
-    With `at_beginning` words must begin so; the rows must have `beginning_label`s.
+    With `at_beginning` words must begin so; the rows must have `beginning_labels`.
     """
 
     parts: tuple[str, ...]
@@ -47,34 +47,41 @@ class Sought:
 
     def lookup(self, txn: Transaction) -> str:
         """The question to the index. Nothing in it is ever read as an operator."""
-        whole: list[str] = []
-        beginnings: list[str] = []
+        quote, both, either = _WORDS[txn.engine.name == SQLITE]
+        wanted: dict[tuple[str, ...], None] = {}
         for part in self.parts:
-            found, beginning = grams_of_part(part)
             if self.at_beginning:
-                (beginnings if len(part) < GRAM else whole).append(beginning_label(part))
-            elif beginning is not None:
-                beginnings.append(beginning)
-            whole += found
-        conditions = [*dict.fromkeys(whole)][:MAX_GRAMS]
-        quote, both, either, prefix = _WORDS[txn.engine.name == SQLITE]
-        terms = [f"{quote}{gram}{quote}" for gram in conditions]
-        terms += [f"{quote}{gram}{quote}{prefix}" for gram in dict.fromkeys(beginnings)]
+                wanted[(BEGINNING + part[:GRAM],)] = None
+            if len(part) >= GRAM or not self.at_beginning:
+                wanted.update(dict.fromkeys(grams_of_part(part)))
+        # Long parts are rare, and lead to fewer rows than short ones.
+        chosen = sorted(wanted, key=len)[:MAX_GRAMS]
         if self.labels:
-            terms.append(f"({either.join(f'{quote}{each}{quote}' for each in self.labels)})")
-        return both.join(terms)
+            chosen.append(self.labels)
+        return both.join(
+            f"({either.join(f'{quote}{word}{quote}' for word in words)})" for words in chosen
+        )
 
     def in_text(self, txn: Transaction, column: str) -> tuple[str, list[str]]:
-        """The condition that a text has all parts."""
+        """The condition that a text has all parts; see `util.folding.has_part`."""
         function = "instr" if txn.engine.name == SQLITE else "strpos"
-        space = " " if self.at_beginning else ""
-        if self.at_beginning:
-            column = f"' ' || {column}"
-        condition = " AND ".join([f"{function}({column}, ?) > 0"] * len(self.parts))
-        return condition, [space + part for part in self.parts]
+        bounded = f"{function}(' ' || {column} || ' ', ?) > 0"
+        conditions: list[str] = []
+        args: list[str] = []
+        for part in self.parts:
+            if self.at_beginning:
+                conditions.append(bounded)
+                args.append(f" {part}")
+            elif len(part) >= GRAM or is_dense(part):
+                conditions.append(f"{function}({column}, ?) > 0")
+                args.append(part)
+            else:
+                conditions.append(f"({bounded} OR {bounded})")
+                args += (f" {part}", f"{part} ")
+        return " AND ".join(conditions), args
 
 
-_WORDS = {True: ('"', " AND ", " OR ", "*"), False: ("'", " & ", " | ", ":*")}
+_WORDS = {True: ('"', " AND ", " OR "), False: ("'", " & ", " | ")}
 
 
 @attrs.frozen

@@ -15,10 +15,10 @@ from ..api.constants import EventTypes, HistoryVisibility, JoinRules
 from ..events.visibility import visibility_in
 from ..streams import CURRENT_STATE_DELTAS
 from ..types.ids import domain_of, localpart_of
-from ..util.folding import fold
+from ..util.folding import fold, grams
 from ..util.json import JsonDict, decode_stored_json
 from ._event_rows import chunks
-from ._gram_index import Indexed, beginning_label
+from ._gram_index import Indexed, beginning_labels
 from .background_updates import BatchResult, queue_update
 from .transaction import Transaction
 from .user_directory import USERS, UserDirectoryWorkerStore
@@ -57,7 +57,7 @@ class _Entry:
 
 
 def _indexed(key: int, text: str) -> Indexed:
-    return Indexed(key, text, tuple(sorted({beginning_label(word) for word in text.split(" ")})))
+    return Indexed(key, text, tuple(sorted(beginning_labels(text) - grams(text))))
 
 
 class UserDirectoryStore(UserDirectoryWorkerStore, UserDirectoryMarksStore):

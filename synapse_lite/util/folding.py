@@ -2,19 +2,30 @@
 
 Nothing here knows a language. A text becomes words joined by single spaces; whoever searches finds
 any part of a word. Chinese and Japanese texts, which have no spaces, are long words, so each of
-their characters and compounds is found too.
+their characters and compounds is found too. Only of letters one or two would be found nearly
+everywhere: so short a part must be the beginning or the end of a word.
 
-To find parts of words quickly, an index holds grams: from each character of a word the piece of
-`GRAM` characters that begins there, shorter at the word's end. A part of at least that length has
-grams that must all be there; a shorter one is the beginning of a gram.
+To find parts of words quickly, an index holds grams, each of which is looked up as it is:
+
+* from each character of a word the piece of `GRAM` characters that begins there, shorter at the
+  word's end: a longer part has grams that must all be there, and an end is a gram;
+* the first letter of a word and the first two, marked as beginnings;
+* characters that mean something alone (`is_dense`), and each with its neighbour.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
 GRAM = 3
 """Characters of a gram."""
+
+BEGINNING = "\ue001"
+"""Marks the beginning of a word. No folded text has this character."""
+
+_FIRST_DENSE = "\u2000"
+"""Below are the alphabets; above symbols, kana, Chinese characters, Korean syllables, emoji."""
 
 MAX_FOLDED = 65_536
 """Characters of a text that are kept; an event cannot have many more."""
@@ -77,22 +88,38 @@ def fold(text: str) -> str:
     return " ".join(folded.split())[:MAX_FOLDED].rstrip()
 
 
+def is_dense(text: str) -> bool:
+    """Whether some character of a text is more than a letter of an alphabet."""
+    return not text.isascii() and any(character >= _FIRST_DENSE for character in text)
+
+
 def grams(folded: str) -> set[str]:
     """The grams of a folded text."""
     found: set[str] = set()
     for word in folded.split(" "):
-        if len(word) <= GRAM:
-            found.update(word[start:] for start in range(len(word)))
-        else:
-            found.update([word[start : start + GRAM] for start in range(len(word))])
+        found.update([word[start : start + GRAM] for start in range(len(word))])
+        if len(word) > 1:
+            found.add(BEGINNING + word[0])
+        if len(word) > 2:
+            found.add(BEGINNING + word[:2])
+        if is_dense(word):
+            found.update(character for character in word if character >= _FIRST_DENSE)
+            found.update(filter(is_dense, map("".join, pairwise(word))))
     return found
 
 
-def grams_of_part(part: str) -> tuple[list[str], str | None]:
-    """Grams that a text with this part of a word must have, and the beginning of one.
+def grams_of_part(part: str) -> list[tuple[str, ...]]:
+    """What must be among the grams of a text that has this part of a word: one of each tuple."""
+    if len(part) >= GRAM:
+        pieces = (part[start : start + GRAM] for start in range(len(part) - GRAM + 1))
+        return [(piece,) for piece in dict.fromkeys(pieces)]
+    if is_dense(part):
+        return [(part,)]
+    return [(part, BEGINNING + part)]
 
-    Of the two only one is there: short parts have no whole gram.
-    """
-    if len(part) < GRAM:
-        return [], part
-    return list(dict.fromkeys(part[i : i + GRAM] for i in range(len(part) - GRAM + 1))), None
+
+def has_part(folded: str, part: str) -> bool:
+    """Whether a folded text has a part of a word, as a search understands it."""
+    if len(part) >= GRAM or is_dense(part):
+        return part in folded
+    return f" {part}" in f" {folded}" or f"{part} " in f"{folded} "

@@ -133,7 +133,7 @@ class NameTests(DirectoryCase):
             "Tour",
             "robert tour",
             "obert",
-            "o",
+            "t",
             "la",
         )
         self.assertEqual(self.found("robert smith"), [])
