@@ -18,6 +18,7 @@ from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
 from ..storage.typing import TypingWorkerStore
+from ..storage.unread import UnreadWorkerStore
 from ._main import main
 from ._process import Process
 from ._worker import BINDINGS, RESOURCES
@@ -33,6 +34,7 @@ class SynchrotronStore(
     TagsWorkerStore,
     PublicRoomsWorkerStore,
     PushRulesWorkerStore,
+    UnreadWorkerStore,
     RecentReceiptsWorkerStore,
     TypingWorkerStore,
     PresenceWorkerStore,

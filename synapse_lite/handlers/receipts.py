@@ -16,15 +16,13 @@ from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.receipts import ReceiptsStore
 from ..util.async_helpers import Linearizer
+from .event_threads import thread_of
 from .presence import PresenceHandler
 
-MAIN_THREAD = "main"
 UNTHREADED = ""
 
 _RECEIPTS = (ReceiptTypes.READ, ReceiptTypes.READ_PRIVATE)
 _TYPES = (*_RECEIPTS, ReceiptTypes.FULLY_READ)
-_MAX_HOPS = 3
-"""How far relations are followed to find the thread of an event, as the specification advises."""
 
 
 class ReceiptsHandler:
@@ -114,29 +112,14 @@ class ReceiptsHandler:
     async def _check_in_thread(self, event: Event, thread_id: str) -> None:
         if event.metadata.redacted_by is not None:
             return  # what it was related to is gone with its content
-        root = await self._thread_of(event)
-        if thread_id == (MAIN_THREAD if root is None else root):
+        if thread_id == await thread_of(event, self._relative):
             return
         # Clients also use the root to say that nothing of its thread was read beyond it.
         if thread_id != event.event_id:
             raise InvalidParamError("The event is not in the thread that thread_id names")
 
-    async def _thread_of(self, event: Event) -> str | None:
-        """The root of the thread that an event is in, directly or by the event it is about."""
-        for _ in range(_MAX_HOPS):
-            relation = event.content.get("m.relates_to")
-            if not isinstance(relation, dict):
-                return None
-            parent = relation.get("event_id")
-            if not isinstance(parent, str) or "\0" in parent:
-                return None
-            if relation.get("rel_type") == "m.thread":
-                return parent
-            known = await self._events.get_event(parent, allow_none=True)
-            if known is None or known.room_id != event.room_id:
-                return None
-            event = known
-        return None
+    async def _relative(self, event_id: str) -> Event | None:
+        return await self._events.get_event(event_id, allow_none=True)
 
 
 def _place(event: Event) -> int:

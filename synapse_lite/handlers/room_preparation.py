@@ -36,7 +36,9 @@ from ..storage.persist_events import (
     StateChange,
 )
 from ..storage.state_groups import NewStateGroup
+from ..storage.unread import NO_NOTICE, Totals
 from ..types.state_map import EMPTY_STATE, StateMap
+from .notices import EventNotices
 
 _CREATE: StateKey = (EventTypes.CREATE, "")
 _OUT_OF_BAND = (Membership.INVITE, Membership.KNOCK, Membership.LEAVE, Membership.BAN)
@@ -75,6 +77,7 @@ class RoomView:
     old_heads: Mapping[str, Head]
     heads: dict[str, Head]
     current: _State
+    totals: Totals
     states: dict[int, StateMap] = attrs.field(factory=dict)
     groups: list[NewStateGroup] = attrs.field(factory=list)
     events: dict[str, Event] = attrs.field(factory=dict)
@@ -111,6 +114,7 @@ class RoomPreparation:
         self._store = hs.part(PersistEventsStore)
         self._memberships = hs.part(MembershipsWorkerStore)
         self._states = hs.part(StateService)
+        self._notices = hs.part(EventNotices)
         self._server_name = hs.name
         self._is_mine = hs.is_mine
 
@@ -118,9 +122,11 @@ class RoomPreparation:
         """The room as it is now. Nobody else may prepare events of it meanwhile."""
         heads = await self._store.get_room_heads(room_id)
         state = await self._store.get_current_state_ids(room_id)
+        # History that is fetched later changes no totals.
+        totals = Totals() if backfilled else await self._store.get_notify_totals(room_id)
         by_id = {head.event_id: head for head in heads.heads}
         current = _State(state, heads.state_group)
-        return RoomView(room_id, backfilled, by_id, dict(by_id), current)
+        return RoomView(room_id, backfilled, by_id, dict(by_id), current, totals)
 
     async def add(self, view: RoomView, items: Sequence[EventToPersist]) -> RoomView:
         """The view with more events. Raises ForbiddenError if a local one is not allowed."""
@@ -143,7 +149,9 @@ class RoomPreparation:
             # In a room that we are in, the state says what our users are.
             and not await self._memberships.is_host_joined(view.room_id, self._server_name)
         )
-        view.writes.append(EventWrite(event, out_of_band=out_of_band, is_local=item.is_local))
+        view.writes.append(
+            EventWrite(event, out_of_band=out_of_band, is_local=item.is_local, totals=view.totals)
+        )
 
     async def _add_event(self, view: RoomView, item: EventToPersist) -> None:
         event, metadata = item.event, item.event.metadata
@@ -162,6 +170,12 @@ class RoomPreparation:
         if accepted and not view.backfilled and after.group is not None:
             changes = await self._advance(view, item, before, after)
             heads = RoomHeads.of(view.heads.values())
+        notice = NO_NOTICE
+        if accepted and not view.backfilled:
+            notice = await self._notices.of_event(
+                event, auth_state, changes, lambda event_id: self._event(view, event_id)
+            )
+            view.totals = view.totals.after(notice)
         view.writes.append(
             EventWrite(
                 event,
@@ -171,6 +185,8 @@ class RoomPreparation:
                 missing_prev=await self._missing_prev(view, item),
                 txn=item.txn,
                 is_local=item.is_local,
+                notice=notice,
+                totals=view.totals,
             )
         )
 
@@ -397,6 +413,9 @@ class RoomPreparation:
             for event_id in dict.fromkeys(prev_ids)
             if event_id not in known or known[event_id].metadata.outlier
         ]
+
+    async def _event(self, view: RoomView, event_id: str) -> Event | None:
+        return (await self._events(view, (event_id,))).get(event_id)
 
     async def _events(
         self, view: RoomView | Mapping[str, Event], event_ids: Collection[str]

@@ -6,6 +6,7 @@ import attrs
 
 from ..api.errors import InvalidParamError
 from ..notifier import Notifier
+from ..push.unread import UnreadCounts
 from ..server import Homeserver
 from ..sync.engine import SyncAnswer, SyncEngine
 from ..sync.request import SyncRequest
@@ -40,6 +41,7 @@ class SyncHandler:
             hs.part(EventFormatter),
             hs.part(PushRulesHandler),
             hs.part(RelationBundles),
+            hs.part(UnreadCounts),
         )
         self._initial: SharedCall[_InitialKey, SyncAnswer] = SharedCall()
 

@@ -9,6 +9,7 @@ import attrs
 from ..events.event import Event
 from ..streams import BACKFILL, EVENTS, Stream
 from ..types.state_map import StateMap
+from ._notices import NO_NOTICE, Notice, Totals
 from .events import Head, RoomHeads
 from .state_groups import NewStateGroup
 
@@ -53,7 +54,7 @@ class EventWrite:
 
     Its position is set in its metadata when the batch is persisted; flags and state group are there
     already. `heads` are those of the room after the event, `missing_prev` the events before it that
-    are not here.
+    are not here. `notice` says whom it notifies, `totals` are those of the room with it.
     """
 
     event: Event
@@ -64,6 +65,8 @@ class EventWrite:
     txn: ClientTxn | None = None
     out_of_band: bool = False
     is_local: bool = False
+    notice: Notice = NO_NOTICE
+    totals: Totals = attrs.Factory(Totals)
 
     @property
     def in_timeline(self) -> bool:

@@ -10,7 +10,9 @@ import attrs
 
 from ..events.event import Event
 from ..streams import EventRow
+from ..types.unread import MAIN_THREAD
 from ._event_rows import relation_of
+from ._notices import notice_to_row
 from ._persist_batch import EventWrite, PersistBatch, RoomWrite
 
 EVENT_COLUMNS = (
@@ -41,6 +43,10 @@ EVENT_COLUMNS = (
     "txn_id",
     "device_id",
     "json",
+    "thread_id",
+    "notifies",
+    "main_total",
+    "thread_total",
 )
 
 _MAX_HEADS_IN_ROW = 20
@@ -150,6 +156,7 @@ def event_columns(write: EventWrite, work: PersistWork) -> tuple[Any, ...]:
     """The values of `EVENT_COLUMNS`."""
     event, metadata = write.event, write.event.metadata
     relation = relation_of(event)
+    thread_id = write.notice.thread_id
     return (
         work.nids[event.event_id],
         event.event_id,
@@ -178,11 +185,15 @@ def event_columns(write: EventWrite, work: PersistWork) -> tuple[Any, ...]:
         metadata.txn_id,
         metadata.device_id,
         event.pdu_json.decode("utf-8"),
+        None if thread_id == MAIN_THREAD else thread_id,
+        write.notice.notifies,
+        write.totals.main,
+        write.totals.threads,
     )
 
 
 def stream_row(write: EventWrite, work: PersistWork) -> EventRow:
-    """The row that tells of the event."""
+    """The row that tells of the event; without notice, if it was redacted before it came."""
     event, heads = write.event, write.heads
     relation = relation_of(event)
     if heads is not None and len(heads.heads) > _MAX_HEADS_IN_ROW:
@@ -200,4 +211,9 @@ def stream_row(write: EventWrite, work: PersistWork) -> EventRow:
         None if relation is None else relation.rel_type,
         None if write.redaction is None else work.parent_of(write.redaction.redacts),
         event.event_id in work.with_relations,
+        notice=None
+        if event.event_id in work.redacted_by or event.metadata.outlier
+        else notice_to_row(
+            event.sender, write.notice, write.redaction is not None and write.redaction.is_here
+        ),
     )

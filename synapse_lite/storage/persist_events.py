@@ -41,6 +41,7 @@ from .current_state import CurrentStateWorkerStore
 from .events import EventsWorkerStore
 from .state_groups import StateGroupsStore
 from .transaction import Transaction
+from .unread import UnreadStore
 
 __all__ = [
     "ClientTxn",
@@ -55,7 +56,9 @@ __all__ = [
 ]
 
 
-class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroupsStore, MasterStore):
+class PersistEventsStore(
+    UnreadStore, CurrentStateWorkerStore, EventsWorkerStore, StateGroupsStore, MasterStore
+):
     """Writes events. Other stores add steps of their own: names of methods (txn, rooms)."""
 
     persist_steps: ClassVar[tuple[str, ...]] = ()
@@ -87,6 +90,8 @@ class PersistEventsStore(CurrentStateWorkerStore, EventsWorkerStore, StateGroups
                     self.get_stored_event.prefill((write.event.event_id,), write.event)
             for group, state in room.states:
                 self.prefill_state_group(group, state)
+            if not room.backfilled:
+                self.get_notify_totals.prefill((room.room_id,), room.events[-1].totals)
 
     # The transaction
 

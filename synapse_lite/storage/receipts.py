@@ -147,14 +147,19 @@ class ReceiptsStore(ReceiptsWorkerStore, MasterStore):
                 "insert_receipt",
                 self._insert_receipt_txn,
                 token,
-                ReceiptRow(room_id, receipt_type, user_id, event_id, data, thread_id),
-                event_stream_ordering,
+                ReceiptRow(
+                    room_id,
+                    receipt_type,
+                    user_id,
+                    event_id,
+                    data,
+                    thread_id,
+                    event_stream_ordering,
+                ),
             )
 
     @staticmethod
-    def _insert_receipt_txn(
-        txn: Transaction, token: int, row: ReceiptRow, event_stream_ordering: int
-    ) -> bool:
+    def _insert_receipt_txn(txn: Transaction, token: int, row: ReceiptRow) -> bool:
         txn.execute(
             "INSERT INTO receipts (stream_id, room_id, receipt_type, user_id, thread_id,"
             " event_id, event_stream_ordering, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -169,7 +174,7 @@ class ReceiptsStore(ReceiptsWorkerStore, MasterStore):
                 row.user_id,
                 row.thread_id,
                 row.event_id,
-                event_stream_ordering,
+                row.event_stream_ordering,
                 encode_json_text(row.data),
             ),
         )

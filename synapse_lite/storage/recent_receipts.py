@@ -61,6 +61,27 @@ class RecentReceiptsWorkerStore(ReceiptsWorkerStore):
             del self._recent_receipts[key[0]]
         self._recent_floor = max(self._recent_floor, token)
 
+    async def get_rooms_with_new_receipts_of(
+        self, user_id: str, room_ids: Collection[str], low: int
+    ) -> set[str]:
+        """Those of the rooms in which the user has moved a receipt after a position."""
+        rooms = self.change_cache("receipts_changed").changed_among(room_ids, low)
+        if low >= self._recent_floor:
+            return {
+                room_id
+                for room_id in rooms
+                if any(
+                    receipt.user_id == user_id and receipt.stream_id > low
+                    for receipt in self._recent_receipts.get(room_id, {}).values()
+                )
+            }
+        receipts = await self.get_receipts_for_user(user_id) if rooms else {}
+        return {
+            room_id
+            for room_id in rooms
+            if any(receipt.stream_id > low for receipt in receipts.get(room_id, ()))
+        }
+
     async def get_new_receipts(
         self, room_ids: Collection[str], low: int, high: int
     ) -> dict[str, list[Receipt]]:

@@ -20,9 +20,11 @@ from .state_groups import StateGroupsWorkerStore
 from .tags import TagsWorkerStore
 from .timeline import TimelineWorkerStore
 from .typing import TypingWorkerStore
+from .unread import UnreadWorkerStore
 
 
 class SlavedEventsStore(
+    UnreadWorkerStore,
     TimelineWorkerStore,
     CurrentStateWorkerStore,
     MembershipsWorkerStore,
@@ -31,7 +33,7 @@ class SlavedEventsStore(
     EventsWorkerStore,
     FollowerStore,
 ):
-    """Everything about events: by id, timelines, states, memberships, state groups, relations."""
+    """Everything about events: by id, timelines, states, memberships, relations, what is unread."""
 
 
 class SlavedRoomsStore(RoomsWorkerStore, FollowerStore):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..api.constants import EventTypes
 from ._base import Counter, Query, Stream, Wakes, row
 
@@ -25,6 +27,10 @@ class EventRow:
     `rel_type` is the kind of the relation. `frees` is the event to which the redacted one had a
     relation that it has no more. `has_relations` is set if events with a relation to this one were
     here before it.
+
+    `notice` is a hint for processes that count what is unread: sender, thread, whether the event
+    notifies everybody, the users whose attention it asks for, whether it redacts another event,
+    and whether its sender has thereby read the thread; null when that is not known, as `heads`.
     """
 
     event_id: str
@@ -39,6 +45,7 @@ class EventRow:
     rel_type: str | None = None
     frees: str | None = None
     has_relations: bool = False
+    notice: list[Any] | None = None
 
 
 @row

@@ -11,7 +11,8 @@ from ._base import LIVE, Counter, Stream, Table, row, wakes_room
 class ReceiptRow:
     """A receipt; `data` is its content, such as `{"ts": ms}`.
 
-    `thread_id` is empty for a receipt of no thread.
+    `thread_id` is empty for a receipt of no thread. `event_stream_ordering` is the position of the
+    event, 0 when it is not known.
     """
 
     room_id: str
@@ -20,6 +21,7 @@ class ReceiptRow:
     event_id: str
     data: dict[str, Any]
     thread_id: str = ""
+    event_stream_ordering: int = 0
 
 
 RECEIPTS = Stream(

@@ -5,7 +5,7 @@ Works in any process: it only reads, up to positions that were taken at its begi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -19,9 +19,10 @@ from .personal import PersonalData, PersonalReads
 from .plan import Planner, RoomPlan, SyncPlan
 from .positions import Positions, bounded
 from .presence import PresenceEvents
-from .request import Bundles, Formatter, PushRules, SyncRequest, Visibility
+from .request import Bundles, Formatter, PushRules, SyncRequest, Unread, Visibility
 from .rooms import RoomPart, RoomParts
 from .stripped import StrippedRooms
+from .unread import UnreadSections
 
 __all__ = ["SyncAnswer", "SyncEngine"]
 
@@ -59,6 +60,7 @@ class SyncEngine:
         formatter: Formatter,
         push_rules: PushRules,
         bundles: Bundles,
+        unread: Unread,
     ) -> None:
         self.positions = hs.part(Positions)
         self._events = hs.part(EventsWorkerStore)
@@ -69,6 +71,7 @@ class SyncEngine:
         self._personal = PersonalReads(hs, push_rules)
         self._presence = PresenceEvents(hs, self._personal.ignored_users)
         self._rooms = RoomParts(hs, visibility, formatter, bundles)
+        self._unread = UnreadSections(unread, self._ephemeral)
 
     async def answer(self, request: SyncRequest) -> SyncAnswer:
         """What the client does not know yet."""
@@ -127,6 +130,8 @@ class SyncEngine:
         busy = changes.changed_among(known, since.events)
         busy |= self._ephemeral.rooms_with_news(known, since)
         busy.update(personal.rooms)
+        if personal.has_other_rules:
+            busy.update(self._unread.rooms_with_other_rules(request.user_id, known))
         for room_id in known:
             if room_id not in busy:
                 del plan.joined[room_id]
@@ -169,8 +174,9 @@ class SyncEngine:
         parts: Mapping[str, RoomPart],
         personal: PersonalData,
         now: StreamToken,
-        ignored: Collection[str],
+        ignored: frozenset[str],
     ) -> JsonDict:
+        unread = await self._unread.of_rooms(request, plans, now, ignored)
         ephemeral = await self._ephemeral.of_rooms(
             request,
             [room_id for room_id, plan in plans.items() if plan.was_in],
@@ -183,13 +189,15 @@ class SyncEngine:
             part = parts[room_id]
             events = ephemeral.get(room_id, [])
             account_data = personal.rooms.get(room_id, [])
-            if not (part.has_news or plan.whole_state or events or account_data):
+            counts, have_changed = unread[room_id]
+            if not (part.has_news or plan.whole_state or events or account_data or have_changed):
                 continue
             room: JsonDict = {
                 "timeline": part.timeline,
                 request.state_section: part.state,
                 "ephemeral": {"events": events},
                 "account_data": {"events": account_data},
+                **counts,
             }
             if part.summary is not None:
                 room["summary"] = part.summary

@@ -30,6 +30,14 @@ class EphemeralEvents:
         receipts = self._receipts.change_cache("receipts_changed")
         return typing | receipts.changed_among(room_ids, since.receipts)
 
+    async def rooms_read_by(
+        self, user_id: str, room_ids: Collection[str], since: StreamToken
+    ) -> set[str]:
+        """Rooms that the user has read further since a position, on whichever device."""
+        return await self._receipts.get_rooms_with_new_receipts_of(
+            user_id, room_ids, since.receipts
+        )
+
     async def of_rooms(
         self,
         request: SyncRequest,

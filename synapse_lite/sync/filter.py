@@ -78,6 +78,7 @@ class EventFilter:
     include_redundant_members: bool = False
     related_by_senders: frozenset[str] | None = None
     related_by_rel_types: frozenset[str] | None = None
+    unread_thread_notifications: bool = False
     is_selective: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -235,6 +236,7 @@ def compile_event_filter(definition: JsonValue, name: str = "filter") -> EventFi
         include_redundant_members=_flag(body, "include_redundant_members"),
         related_by_senders=_set(body, "related_by_senders", is_user_id, "user id"),
         related_by_rel_types=_set(body, "related_by_rel_types", _is_type, "relation type"),
+        unread_thread_notifications=_flag(body, "unread_thread_notifications"),
     )
 
 

@@ -19,10 +19,11 @@ from .request import PushRules, SyncRequest
 
 @attrs.define
 class PersonalData:
-    """Events of account data: global ones, and by room."""
+    """Events of account data: global ones, and by room; and whether push rules have changed."""
 
     everywhere: list[JsonDict] = attrs.field(factory=list)
     rooms: dict[str, list[JsonDict]] = attrs.field(factory=lambda: defaultdict(list))
+    has_other_rules: bool = False
 
 
 class PersonalReads:
@@ -64,6 +65,7 @@ class PersonalReads:
             user_id, since.push_rules
         ):
             await self._add_push_rules(data, request)
+            data.has_other_rules = True
         if new:
             _, rooms = await self._account_data.get_account_data_for_user(user_id)
             for room_id in new:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -12,6 +12,7 @@ from ..events.bundle import Bundle
 from ..events.event import Event
 from ..types.requester import Requester
 from ..types.tokens import StreamToken
+from ..types.unread import RoomCounts
 from ..util.json import JsonDict
 from .filter import Filter
 
@@ -74,3 +75,15 @@ class PushRules(Protocol):
 
     async def rules_for(self, user_id: str) -> JsonDict:
         """The content of m.push_rules."""
+
+
+class Unread(Protocol):
+    """Counts of what a user has not read."""
+
+    async def of_rooms(
+        self, user_id: str, room_ids: Collection[str], position: int, ignored: frozenset[str]
+    ) -> Mapping[str, RoomCounts]:
+        """The counts of rooms that the user is in, up to a position."""
+
+    def changed_by_rules(self, user_id: str, room_ids: Iterable[str]) -> Collection[str]:
+        """Rooms whose counts may have changed with the user's push rules."""

@@ -437,7 +437,7 @@ class EveryPersistence(DatabaseCase):
         )
         for stream in (EVENTS, CURRENT_STATE_DELTAS):
             live = [
-                (token, stream.to_wire(_without_heads(row)))
+                (token, stream.to_wire(_without_hints(row)))
                 for found, token, row in servers.rows
                 if found is stream
             ]
@@ -598,8 +598,8 @@ def _on(room: Room, prev: list[Event], sender: str, *args: Any) -> Event:
     )
 
 
-def _without_heads(row: Any) -> Any:
-    return attrs.evolve(row, heads=None) if hasattr(row, "heads") else row
+def _without_hints(row: Any) -> Any:
+    return attrs.evolve(row, heads=None, notice=None) if hasattr(row, "heads") else row
 
 
 class EveryConcurrency(DatabaseCase):

@@ -79,7 +79,7 @@ class NamesStore(NamesWorkerStore, MasterStore):
             event_stream_ordering=token,
             data='{"ts":1}',
         )
-        row = ReceiptRow(room_id, "m.read", f"@{event_id}:test", event_id, {"ts": 1})
+        row = ReceiptRow(room_id, "m.read", f"@{event_id}:test", event_id, {"ts": 1}, "", token)
         txn.changed(RECEIPTS, token, row)
         txn.invalidate(self.get_count, ())
 

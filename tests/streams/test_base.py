@@ -97,10 +97,10 @@ class StreamsTestCase(TestCase):
         "current_state_deltas": "room_id type state_key event_id membership sender",
         "caches": "cache_func keys invalidation_ts",
         "events": "event_id room_id type state_key redacts membership relates_to heads outlier"
-        " rel_type frees has_relations",
+        " rel_type frees has_relations notice",
         "backfill": "event_id room_id type state_key redacts membership relates_to heads outlier"
-        " rel_type frees has_relations",
-        "receipts": "room_id receipt_type user_id event_id data thread_id",
+        " rel_type frees has_relations notice",
+        "receipts": "room_id receipt_type user_id event_id data thread_id event_stream_ordering",
         "typing": "room_id user_ids",
         "presence": "user_id state last_active_ts last_federation_update_ts last_user_sync_ts"
         " status_msg currently_active",

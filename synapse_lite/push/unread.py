@@ -1,0 +1,356 @@
+"""Counts of unread notifications, in any process that shows them.
+
+Nothing is stored for those whom an event merely notifies. A count is made of the room's totals,
+of stored highlights and, for users with rules of their own, of the newest events; then it is kept
+and follows the room's events in memory. (Client-server API, "Receiving notifications".)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from ..api.constants import EventTypes, Membership
+from ..events.auth.power_levels import PowerLevels
+from ..events.event import Event
+from ..server import Homeserver
+from ..storage.current_state import CurrentStateWorkerStore
+from ..storage.events import EventsWorkerStore
+from ..storage.memberships import MembershipsWorkerStore
+from ..storage.push_rules import PushRulesWorkerStore, UserPushRules
+from ..storage.receipts import ReceiptsWorkerStore
+from ..storage.unread import UnreadRoom, UnreadWorkerStore
+from ..streams import BACKFILL, CURRENT_STATE_DELTAS, EVENTS, PUSH_RULES, RECEIPTS, Stream
+from ..types.unread import MAIN_THREAD, RoomCounts
+from ..util.caches.lru import LruCache
+from ..util.caches.missing import Missing
+from ._recent import Counter, Record, Tails, plain_effect
+from .classes import DEFAULT_CLASS, DEFAULT_RULES, NOTHING, Effect, RuleClass, UserRules
+from .evaluator import EventView, Reader, Result, Rule
+
+_CLASSES = 5_000
+_USERS_WITH_RULES = 5_000
+_NO_CHANGES = UserPushRules()
+_DEFAULT = UserRules("@user:example.org", _NO_CHANGES)
+_POWER_LEVELS = (EventTypes.POWER_LEVELS, "")
+_CREATE = (EventTypes.CREATE, "")
+
+
+@attrs.define(eq=False)
+class _Fill:
+    """A reading of counts that is under way, with the receipts that came meanwhile."""
+
+    user_id: str
+    reads: list[tuple[str, str, int]] = attrs.field(factory=list)
+
+
+class UnreadCounts:
+    """Answers how much users have not read."""
+
+    def __init__(self, hs: Homeserver) -> None:
+        self._unread = hs.part(UnreadWorkerStore)
+        self._events = hs.part(EventsWorkerStore)
+        self._state = hs.part(CurrentStateWorkerStore)
+        self._memberships = hs.part(MembershipsWorkerStore)
+        self._push_rules = hs.part(PushRulesWorkerStore)
+        self._receipts = hs.part(ReceiptsWorkerStore)
+        self._classes: LruCache[tuple[Rule[Effect], ...], RuleClass] = LruCache(
+            "push_rule_classes", max_entries=_CLASSES, size_of=lambda rules: 5000
+        )
+        self._users: LruCache[str, UserRules] = LruCache(
+            "push_rules_of_users",
+            max_entries=_USERS_WITH_RULES,
+            size_of=lambda rules: 5000 + 1000 * len(rules.changes.rules),
+        )
+        self._told = self._events.current_token(EVENTS)
+        self._tails = Tails(self._told)
+        self._fills: list[_Fill] = []
+        self._events.follow(self._on_rows)
+        self._events.follow_restarts(self._restarted)
+
+    # Following
+
+    def _restarted(self) -> None:
+        self._tails.reset(self._told)
+
+    def _on_rows(self, stream: Stream, token: int, rows: Sequence[Any]) -> None:
+        if stream is EVENTS:
+            self._told = token
+            for row in rows:
+                self._on_event(token, row)
+        elif stream is RECEIPTS:
+            for row in rows:
+                self._on_receipt(row)
+        elif stream is CURRENT_STATE_DELTAS:
+            for row in rows:
+                if row.type == EventTypes.MEMBER:
+                    self._on_member(row)
+        elif stream is BACKFILL:
+            for row in rows:
+                if row.redacts is not None:
+                    self._tails.forget(row.room_id, 0)
+
+    def _on_event(self, token: int, row: Any) -> None:
+        if row.outlier:
+            return
+        if row.notice is None:
+            self._tails.forget(row.room_id, token)
+            return
+        self._tails.append(row.room_id, Record(token, row.event_id, row.notice))
+        if row.redacts is not None and row.notice[4]:
+            self._tails.redact(row.room_id, row.redacts, token)
+
+    def _on_member(self, row: Any) -> None:
+        """Somebody has left the room, or has another name there."""
+        counter = self._kept(row.state_key, row.room_id)
+        if counter is not None and (
+            row.membership != Membership.JOIN or counter.rules.evaluator.needs_display_name
+        ):
+            self._tails.drop(row.room_id, row.state_key)
+
+    def _on_receipt(self, row: Any) -> None:
+        for fill in self._fills:
+            if fill.user_id == row.user_id:
+                fill.reads.append((row.room_id, row.thread_id, row.event_stream_ordering))
+        counter = self._kept(row.user_id, row.room_id)
+        if counter is None:
+            return
+        if row.event_stream_ordering:
+            counter.read(row.thread_id, row.event_stream_ordering)
+        else:
+            self._tails.drop(row.room_id, row.user_id)
+
+    # Answering
+
+    async def of_rooms(
+        self,
+        user_id: str,
+        room_ids: Collection[str],
+        position: int,
+        ignored: frozenset[str] = frozenset(),
+    ) -> dict[str, RoomCounts]:
+        """The counts of rooms that the user is in, up to a position or further.
+
+        Events of ignored users do not count. Without a query where the counts are kept.
+        """
+        source = await self._rules_of(user_id)
+        members: Mapping[str, int] = {}
+        if source.needs_member_count:
+            members = await self._memberships.get_joined_counts_for_rooms(room_ids)
+        found: dict[str, RoomCounts] = {}
+        cold = []
+        for room_id in room_ids:
+            counter = await self._advanced(
+                user_id, room_id, position, source, members.get(room_id, 0), ignored
+            )
+            if counter is None:
+                cold.append(room_id)
+            else:
+                found[room_id] = counter.answer()
+        if cold:
+            found.update(await self._read(user_id, cold, position, source, members, ignored))
+        return found
+
+    def changed_by_rules(self, user_id: str, room_ids: Iterable[str]) -> list[str]:
+        """Rooms of which there are counts, which a change of the user's rules may change."""
+        return [room_id for room_id in room_ids if self._kept(user_id, room_id) is not None]
+
+    async def _rules_of(self, user_id: str) -> UserRules:
+        changes = await self._push_rules.get_push_rules_for_user(user_id)
+        if not (changes.rules or changes.enabled or changes.actions):
+            return _DEFAULT
+        known = self._users.get(user_id)
+        if isinstance(known, Missing) or known.changes is not changes:
+            known = UserRules(user_id, changes)
+            self._users.set(user_id, known)
+        return known
+
+    def _class_of(self, source: UserRules, room_id: str, member_count: int) -> RuleClass:
+        rules = source.for_counting(room_id, member_count)
+        if rules is DEFAULT_RULES or rules == DEFAULT_RULES:
+            return DEFAULT_CLASS
+        known = self._classes.get(rules)
+        if isinstance(known, Missing):
+            known = RuleClass(rules)
+            self._classes.set(rules, known)
+        return known
+
+    async def _advanced(
+        self,
+        user_id: str,
+        room_id: str,
+        position: int,
+        source: UserRules,
+        member_count: int,
+        ignored: frozenset[str],
+    ) -> Counter | None:
+        """The counter that is kept, brought up to a position; None if there is none that can be."""
+        tail = self._tails.peek(room_id)
+        counter = None if tail is None else tail.counters.get(user_id)
+        if tail is None or counter is None or counter.ignored != ignored:
+            return None
+        if counter.source is not source or counter.member_count != member_count:
+            if self._class_of(source, room_id, member_count).rules != counter.rules.rules:
+                return None
+            counter.source, counter.member_count = source, member_count
+        records = tail.between(counter.upto, position)
+        if records is None:
+            return None
+        if records and not counter.rules.is_plain:
+            await self._look_at(room_id, records, counter.rules)
+            records = tail.between(counter.upto, position)
+            if records is None or tail.counters.get(user_id) is not counter:
+                return None
+        for record in records:
+            counter.add_record(record)
+        counter.upto = max(counter.upto, position)
+        if counter.unsure and not counter.count_again(tail):
+            return None
+        return counter
+
+    async def _look_at(self, room_id: str, records: Sequence[Record], rules: RuleClass) -> None:
+        """Evaluate events of a tail for a class, those for which nobody has done so."""
+        wanted = [record for record in records if rules not in record.results]
+        if not wanted:
+            return
+        events = await self._events.get_events([record.event_id for record in wanted])
+        for record in wanted:
+            event = events.get(record.event_id)
+            if event is not None:
+                record.results[rules] = await self._evaluate(rules, event)
+
+    async def _evaluate(self, rules: RuleClass, event: Event) -> Result[Effect]:
+        """What an event is to a class; by the room's power levels if a rule asks for them."""
+        view = EventView.of(event, None)
+        result = rules.evaluator.evaluate(view)
+        if view.lacks_levels:
+            result = rules.evaluator.evaluate(
+                EventView.of(event, await self.levels_of(event.room_id))
+            )
+        return result
+
+    async def levels_of(self, room_id: str) -> PowerLevels | None:
+        """The power levels of a room; None if it is not known here."""
+        states = await self._state.get_current_state_for_rooms([room_id], (_POWER_LEVELS, _CREATE))
+        create = states[room_id].get(_CREATE)
+        return (
+            None if create is None else PowerLevels.of_state(states[room_id], create.room_version)
+        )
+
+    # Reading
+
+    async def _read(
+        self,
+        user_id: str,
+        room_ids: Collection[str],
+        position: int,
+        source: UserRules,
+        members: Mapping[str, int],
+        ignored: frozenset[str],
+    ) -> dict[str, RoomCounts]:
+        """Count from the database, and keep what was found."""
+        classes = {
+            room_id: self._class_of(source, room_id, members.get(room_id, 0))
+            for room_id in room_ids
+        }
+        before = {room_id: self._kept(user_id, room_id) for room_id in room_ids}
+        versions = {room_id: self._tails.of_room(room_id).version for room_id in room_ids}
+        fill = _Fill(user_id)
+        self._fills.append(fill)
+        try:
+            rooms = await self._unread.get_unread(
+                user_id,
+                {room_id: not rules.is_plain for room_id, rules in classes.items()},
+                position,
+                ignored,
+            )
+            counters = {}
+            for room_id, unread in rooms.items():
+                reader = await self.reader_of(user_id, room_id, classes[room_id].evaluator)
+                counters[room_id] = Counter(
+                    reader,
+                    classes[room_id],
+                    source,
+                    members.get(room_id, 0),
+                    ignored,
+                    unread.reads,
+                    position,
+                )
+                _count_stored(counters[room_id], unread)
+            await self._count_recent(counters, rooms)
+        finally:
+            self._fills.remove(fill)
+        for room_id, thread_id, read in fill.reads:
+            if room_id in counters:
+                counters[room_id].read(thread_id, read)
+        answers = {}
+        for room_id, counter in counters.items():
+            self._compare(before[room_id], counter)
+            tail = self._tails.peek(room_id)
+            if tail is not None and tail.version == versions[room_id] and not counter.unsure:
+                self._tails.keep(room_id, user_id, counter)
+            answers[room_id] = counter.answer()
+        return answers
+
+    def _kept(self, user_id: str, room_id: str) -> Counter | None:
+        tail = self._tails.peek(room_id)
+        return None if tail is None else tail.counters.get(user_id)
+
+    def _compare(self, before: Counter | None, counter: Counter) -> None:
+        """Say by what counts have changed that were known before."""
+        if before is None:
+            return
+        if before.rules.rules == counter.rules.rules:
+            counter.rules_at = before.rules_at
+        elif before.counts != counter.counts:
+            counter.rules_at = self._push_rules.current_token(PUSH_RULES)
+
+    async def reader_of(self, user_id: str, room_id: str, evaluator: Any) -> Reader:
+        """The user as the rules see them in a room."""
+        if not evaluator.needs_display_name:
+            return Reader(user_id)
+        member = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, user_id)
+        name = None if member is None else member.content.get("displayname")
+        return Reader(user_id, name if isinstance(name, str) else None)
+
+    async def _count_recent(
+        self, counters: Mapping[str, Counter], rooms: Mapping[str, UnreadRoom]
+    ) -> None:
+        """Count the events that have to be looked at."""
+        wanted = {
+            room_id: [
+                event
+                for event in unread.recent
+                if event.stream_ordering > unread.reads.of(event.thread_id)
+                and event.sender != counters[room_id].reader.user_id
+                and event.sender not in counters[room_id].ignored
+            ]
+            for room_id, unread in rooms.items()
+        }
+        events = await self._events.get_events(
+            [event.event_id for recent in wanted.values() for event in recent]
+        )
+        for room_id, recent in wanted.items():
+            counter = counters[room_id]
+            for found in recent:
+                event = events.get(found.event_id)
+                if event is not None and event.metadata.redacted_by is None:
+                    result = await self._evaluate(counter.rules, event)
+                    counter.add(found.thread_id, result.for_reader(counter.reader) or NOTHING)
+
+
+def _count_stored(counter: Counter, unread: UnreadRoom) -> None:
+    """Count by totals and highlights; of a class that is not plain, by what it resembles."""
+    like = counter.rules.like
+    notify = plain_effect(like, notifies=True, highlights=False)
+    counter.add(MAIN_THREAD, notify, unread.main)
+    for thread_id, count in unread.threads.items():
+        counter.add(thread_id, notify, count)
+    for highlight in unread.highlights:
+        if highlight.sender in counter.ignored or highlight.sender == counter.reader.user_id:
+            continue
+        if highlight.is_counted:
+            counter.add(highlight.thread_id, notify, -1)
+        counter.add(highlight.thread_id, plain_effect(like, notifies=True, highlights=True))
