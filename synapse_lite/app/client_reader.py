@@ -19,6 +19,7 @@ from ..storage.search import SearchWorkerStore
 from ..storage.state_groups import StateGroupsWorkerStore
 from ..storage.tags import TagsWorkerStore
 from ..storage.timeline import TimelineWorkerStore
+from ..storage.unread import UnreadWorkerStore
 from ..storage.user_directory import UserDirectoryWorkerStore
 from ._main import main
 from ._process import Process
@@ -40,6 +41,7 @@ class ClientReaderStore(
     AccountDataWorkerStore,
     TagsWorkerStore,
     PushRulesWorkerStore,
+    UnreadWorkerStore,
     StateGroupsWorkerStore,
     EventsWorkerStore,
     AccountsWorkerStore,

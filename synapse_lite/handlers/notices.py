@@ -13,6 +13,7 @@ from ..server import Homeserver
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.persist_events import StateChange
 from ..storage.unread import EVERYBODY, Notice
+from ..types.unread import MAIN_THREAD
 from .event_threads import Relative, thread_of
 
 
@@ -34,19 +35,22 @@ class EventNotices:
 
         `auth_state` has the power levels before it, `changes` are those of the current state.
         """
-        view = EventView.of(event, PowerLevels.of_state(auth_state, event.room_version))
+        view = EventView.of(event, None)
         result = DEFAULT_CLASS.evaluator.evaluate(view)
+        if view.lacks_levels:
+            view = EventView.of(event, PowerLevels.of_state(auth_state, event.room_version))
+            result = DEFAULT_CLASS.evaluator.evaluate(view)
         effect = result.otherwise or NOTHING
         highlights: list[str] = [EVERYBODY] if effect.highlight else []
-        mentioned = mentioned_users(event) if result.for_some else ()
-        for user_id in await self._members_among(event.room_id, mentioned):
-            if (result.for_reader(Reader(user_id)) or NOTHING).highlight:
-                highlights.append(user_id)
+        if result.for_some:
+            for user_id in await self._members_among(event.room_id, mentioned_users(event)):
+                if (result.for_reader(Reader(user_id)) or NOTHING).highlight:
+                    highlights.append(user_id)
         return Notice(
-            await thread_of(event, relative),
+            await thread_of(event, relative) if "m.relates_to" in event.content else MAIN_THREAD,
             effect.notify,
             tuple(highlights),
-            await self._who_joins(changes, relative),
+            await self._who_joins(changes, relative) if changes else (),
             # A new name or avatar is told to all rooms, which does not mean to have read them.
             is_read=event.type != EventTypes.MEMBER,
         )

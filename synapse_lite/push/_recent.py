@@ -50,7 +50,8 @@ class Record:
     def effect_on(self, rules: RuleClass, reader: Reader) -> Effect:
         """What the event does to the counts of a reader who did not send it."""
         if not rules.is_plain:
-            return self.results[rules].for_reader(reader) or NOTHING
+            result = self.results.get(rules)
+            return NOTHING if result is None else result.for_reader(reader) or NOTHING
         highlights = self.highlights
         return plain_effect(
             rules.like,

@@ -140,7 +140,10 @@ class Evaluator(Generic[T]):
         """Look at an event once, for everybody."""
         for_some: list[_Compiled[T]] = []
         for rule in self._rules:
-            if all(check(view) for check in rule.checks):
+            for check in rule.checks:
+                if not check(view):
+                    break
+            else:
                 if not rule.user_checks:
                     return Result(view, tuple(for_some), rule.then)
                 for_some.append(rule)

@@ -13,14 +13,10 @@ from typing import Any
 import attrs
 
 from ..api.constants import EventTypes, Membership
-from ..events.auth.power_levels import PowerLevels
-from ..events.event import Event
 from ..server import Homeserver
-from ..storage.current_state import CurrentStateWorkerStore
 from ..storage.events import EventsWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
-from ..storage.push_rules import PushRulesWorkerStore, UserPushRules
-from ..storage.receipts import ReceiptsWorkerStore
+from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.unread import UnreadRoom, UnreadWorkerStore
 from ..streams import BACKFILL, CURRENT_STATE_DELTAS, EVENTS, PUSH_RULES, RECEIPTS, Stream
 from ..types.unread import MAIN_THREAD, RoomCounts
@@ -28,14 +24,10 @@ from ..util.caches.lru import LruCache
 from ..util.caches.missing import Missing
 from ._recent import Counter, Record, Tails, plain_effect
 from .classes import DEFAULT_CLASS, DEFAULT_RULES, NOTHING, Effect, RuleClass, UserRules
-from .evaluator import EventView, Reader, Result, Rule
+from .evaluator import Rule
+from .facts import PushFacts
 
 _CLASSES = 5_000
-_USERS_WITH_RULES = 5_000
-_NO_CHANGES = UserPushRules()
-_DEFAULT = UserRules("@user:example.org", _NO_CHANGES)
-_POWER_LEVELS = (EventTypes.POWER_LEVELS, "")
-_CREATE = (EventTypes.CREATE, "")
 
 
 @attrs.define(eq=False)
@@ -52,17 +44,11 @@ class UnreadCounts:
     def __init__(self, hs: Homeserver) -> None:
         self._unread = hs.part(UnreadWorkerStore)
         self._events = hs.part(EventsWorkerStore)
-        self._state = hs.part(CurrentStateWorkerStore)
+        self._facts = hs.part(PushFacts)
         self._memberships = hs.part(MembershipsWorkerStore)
         self._push_rules = hs.part(PushRulesWorkerStore)
-        self._receipts = hs.part(ReceiptsWorkerStore)
         self._classes: LruCache[tuple[Rule[Effect], ...], RuleClass] = LruCache(
             "push_rule_classes", max_entries=_CLASSES, size_of=lambda rules: 5000
-        )
-        self._users: LruCache[str, UserRules] = LruCache(
-            "push_rules_of_users",
-            max_entries=_USERS_WITH_RULES,
-            size_of=lambda rules: 5000 + 1000 * len(rules.changes.rules),
         )
         self._told = self._events.current_token(EVENTS)
         self._tails = Tails(self._told)
@@ -135,7 +121,7 @@ class UnreadCounts:
 
         Events of ignored users do not count. Without a query where the counts are kept.
         """
-        source = await self._rules_of(user_id)
+        source = await self._facts.rules_of(user_id)
         members: Mapping[str, int] = {}
         if source.needs_member_count:
             members = await self._memberships.get_joined_counts_for_rooms(room_ids)
@@ -156,16 +142,6 @@ class UnreadCounts:
     def changed_by_rules(self, user_id: str, room_ids: Iterable[str]) -> list[str]:
         """Rooms of which there are counts, which a change of the user's rules may change."""
         return [room_id for room_id in room_ids if self._kept(user_id, room_id) is not None]
-
-    async def _rules_of(self, user_id: str) -> UserRules:
-        changes = await self._push_rules.get_push_rules_for_user(user_id)
-        if not (changes.rules or changes.enabled or changes.actions):
-            return _DEFAULT
-        known = self._users.get(user_id)
-        if isinstance(known, Missing) or known.changes is not changes:
-            known = UserRules(user_id, changes)
-            self._users.set(user_id, known)
-        return known
 
     def _class_of(self, source: UserRules, room_id: str, member_count: int) -> RuleClass:
         rules = source.for_counting(room_id, member_count)
@@ -219,25 +195,7 @@ class UnreadCounts:
         for record in wanted:
             event = events.get(record.event_id)
             if event is not None:
-                record.results[rules] = await self._evaluate(rules, event)
-
-    async def _evaluate(self, rules: RuleClass, event: Event) -> Result[Effect]:
-        """What an event is to a class; by the room's power levels if a rule asks for them."""
-        view = EventView.of(event, None)
-        result = rules.evaluator.evaluate(view)
-        if view.lacks_levels:
-            result = rules.evaluator.evaluate(
-                EventView.of(event, await self.levels_of(event.room_id))
-            )
-        return result
-
-    async def levels_of(self, room_id: str) -> PowerLevels | None:
-        """The power levels of a room; None if it is not known here."""
-        states = await self._state.get_current_state_for_rooms([room_id], (_POWER_LEVELS, _CREATE))
-        create = states[room_id].get(_CREATE)
-        return (
-            None if create is None else PowerLevels.of_state(states[room_id], create.room_version)
-        )
+                record.results[rules] = await self._facts.evaluate(rules.evaluator, event)
 
     # Reading
 
@@ -268,7 +226,7 @@ class UnreadCounts:
             )
             counters = {}
             for room_id, unread in rooms.items():
-                reader = await self.reader_of(user_id, room_id, classes[room_id].evaluator)
+                reader = await self._facts.reader_of(user_id, room_id, classes[room_id].evaluator)
                 counters[room_id] = Counter(
                     reader,
                     classes[room_id],
@@ -307,14 +265,6 @@ class UnreadCounts:
         elif before.counts != counter.counts:
             counter.rules_at = self._push_rules.current_token(PUSH_RULES)
 
-    async def reader_of(self, user_id: str, room_id: str, evaluator: Any) -> Reader:
-        """The user as the rules see them in a room."""
-        if not evaluator.needs_display_name:
-            return Reader(user_id)
-        member = await self._state.get_current_state_event(room_id, EventTypes.MEMBER, user_id)
-        name = None if member is None else member.content.get("displayname")
-        return Reader(user_id, name if isinstance(name, str) else None)
-
     async def _count_recent(
         self, counters: Mapping[str, Counter], rooms: Mapping[str, UnreadRoom]
     ) -> None:
@@ -337,7 +287,7 @@ class UnreadCounts:
             for found in recent:
                 event = events.get(found.event_id)
                 if event is not None and event.metadata.redacted_by is None:
-                    result = await self._evaluate(counter.rules, event)
+                    result = await self._facts.evaluate(counter.rules.evaluator, event)
                     counter.add(found.thread_id, result.for_reader(counter.reader) or NOTHING)
 
 

@@ -157,7 +157,8 @@ class UnreadWorkerStore(BaseStore):
         one_room = (
             "SELECT * FROM (SELECT event_id, room_id, stream_ordering, thread_id, received_ts"
             " FROM events WHERE room_id = ? AND in_timeline AND stream_ordering < ?"
-            " AND stream_ordering > 0 ORDER BY stream_ordering DESC LIMIT ?) AS newest"
+            " AND stream_ordering > 0 AND redacted_by IS NULL"
+            " ORDER BY stream_ordering DESC LIMIT ?) AS newest"
         )
         rows: list[Any] = []
         for piece in chunks(room_ids, _ROOMS_PER_STATEMENT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 
@@ -10,8 +11,7 @@ MAIN_THREAD = "main"
 """The thread id of what is in no thread (client-server API, "Threaded read receipts")."""
 
 
-@attrs.frozen
-class Count:
+class Count(NamedTuple):
     """Unread notifications, and those of them that are highlighted."""
 
     notifications: int = 0
