@@ -54,6 +54,11 @@ class Channel(HTTPChannel):
     _timer: IDelayedCall | None = None
     _host: Any = None
 
+    def connectionMade(self) -> None:
+        """The site knows of its open connections."""
+        super().connectionMade()
+        self.factory.channels.add(self)
+
     def dataReceived(self, data: bytes) -> None:
         """Take bytes; the first of a request starts its deadline."""
         if self._refusing:
@@ -99,6 +104,7 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection has gone, and its timer goes with it."""
+        self.factory.channels.discard(self)
         super().connectionLost(reason)
         if self._timer is not None:
             self._timer.cancel()
@@ -183,6 +189,12 @@ class Channel(HTTPChannel):
     def lineLengthExceeded(self, line: bytes) -> None:
         """A request line or header is too long."""
         self._refuse_head(TooLargeError("The request line or a header is too long"))
+
+    def end_soon(self) -> None:
+        """Close now if nothing is under way, otherwise after the answer."""
+        self.persistent = 0
+        if not self._receiving and not self._handlingRequest:
+            self.loseConnection()
 
     def refuse(self) -> None:
         """Ignore what follows, and close soon: the request at hand was answered too early."""

@@ -159,7 +159,7 @@ async def close_listeners(
         await listener.close_ports()
     sites = [listener.factory for listener in listeners if isinstance(listener.factory, Site)]
     for site in sites:
-        site.stop_waiting()
+        site.close()
     deadline = clock.time() + grace_seconds
     while any(site.running for site in sites):
         if clock.time() >= deadline:

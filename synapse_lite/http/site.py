@@ -79,6 +79,8 @@ class Site(HTTPFactory):
         self.translate_error = translate_error
         self.access_logger = logging.getLogger(f"synapse_lite.access.http.{name}")
         self.running: set[WireRequest] = set()
+        self.channels: set[Channel] = set()
+        self.is_closing = False
         self._other_metrics: dict[str, EndpointMetrics] = {}
         self._date = (-1, b"")
         self.seconds = hs.reactor.seconds
@@ -124,10 +126,17 @@ class Site(HTTPFactory):
             self._date = (now, b"Date: %s\r\n" % datetimeToString(now))
         return self._date[1]
 
-    def stop_waiting(self) -> None:
-        """End the long-polls, as part of shutting down. Other requests go on to their end."""
+    def close(self) -> None:
+        """Begin to shut down: end the long-polls, and the connections that are idle.
+
+        Other requests go on to their end, and their connections end with them. Nothing new is
+        begun, since what it needs may be gone before its end.
+        """
+        self.is_closing = True
         for request in list(self.running):
             request.stop()
+        for channel in list(self.channels):
+            channel.end_soon()
 
 
 def build_site(

@@ -22,7 +22,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from ..api.errors import MatrixError, TooLargeError, UnknownError
+from ..api.errors import MatrixError, TooLargeError, UnavailableError, UnknownError
 from ..logging import context
 from .access_log import log_access
 from .answering import Encoded, Route, TranslateError, answer, error_answer
@@ -46,6 +46,10 @@ def _normal_address(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
+def _stopping() -> MatrixError:
+    return UnavailableError("The server is stopping")
+
+
 class SiteInterface(Protocol):
     """What a request needs of its site."""
 
@@ -53,6 +57,7 @@ class SiteInterface(Protocol):
     translate_error: TranslateError | None
     access_logger: logging.Logger
     running: set[WireRequest]
+    is_closing: bool
     hop_marks: HopMarks
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]: ...
@@ -115,6 +120,9 @@ class WireRequest(http.Request):
             return
         if self.method == b"OPTIONS":
             self._answer_at_once(Encoded(204, b"", "", _PREFLIGHT))
+        elif self.site.is_closing:
+            self.channel.end_soon()
+            self._answer_at_once(error_answer(_stopping(), None, False))
         elif self._error is not None or self._route is None:
             error = self._error or UnknownError("Internal server error")
             self._answer_at_once(error_answer(error, None, False))
@@ -241,7 +249,7 @@ class WireRequest(http.Request):
 
     def _error_answer(self, error: Exception) -> Encoded:
         if self._stopping and isinstance(error, CancelledError):
-            error = MatrixError("The server is stopping", status=503)
+            error = _stopping()
         return error_answer(error, self.site.translate_error, self._disconnected)
 
     def _answer_at_once(self, encoded: Encoded) -> None:

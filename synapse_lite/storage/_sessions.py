@@ -18,6 +18,7 @@ import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from .engines._base import DatabaseEngine
+from .errors import DatabaseUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -142,9 +143,12 @@ class ThreadExecutor(Executor):
         return self._waiting
 
     def submit(self, work: Work, done: Callable[[], None]) -> None:
-        """Queue the work; it sees the context variables of the caller."""
+        """Queue the work; it sees the context variables of the caller.
+
+        Raises DatabaseUnavailableError once the threads have been stopped.
+        """
         if self._stopped is not None:
-            raise RuntimeError(f"The database threads ({self._name}) have been stopped")
+            raise DatabaseUnavailableError(f"The database threads ({self._name}) have been stopped")
         self._waiting += 1
         if self._waiting > self._threads and self._threads < self._maximum:
             self._start_thread()

@@ -129,6 +129,8 @@ class LeaseKeeper:
         except LeaseLostError:
             logger.warning("Another process has taken the lease %r already", self.name)
         self.fencing = None
+        # From here on the fence lets nothing pass, however fresh the last renewal is.
+        self._renewed_at = -math.inf
 
     def fence(self, txn: Transaction) -> None:
         """Forbid the commit if the lease is lost: for `DatabasePool.fence` of the master.

@@ -625,7 +625,7 @@ class DisconnectTests(TestCase):
         site = make_site(Poll, Write)
         poll = start_request(site, "GET", f"{V3}/poll")
         write = start_request(site, "PUT", f"{V3}/write")
-        site.stop_waiting()
+        site.close()
         answer = poll.answer()
         assert answer is not None
         self.assertEqual(answer.status, 503)
@@ -634,6 +634,37 @@ class DisconnectTests(TestCase):
         written = write.answer()
         assert written is not None
         self.assertEqual(written.status, 200)
+
+    def test_stopping_closes_connections_as_soon_as_they_are_idle(self) -> None:
+        site = make_site(Echo, Write)
+        idle = start_request(site, "GET", f"{V3}/echo/1")
+        self.assertIsNotNone(idle.answer())
+        busy = start_request(site, "PUT", f"{V3}/write")
+        site.close()
+        self.assertFalse(idle.is_open)
+        self.assertTrue(busy.is_open)
+        Write.waiting[-1].callback(None)
+        answer = busy.answer()
+        assert answer is not None
+        self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
+        self.assertFalse(busy.is_open)
+        self.assertEqual(site.channels, set())
+
+    def test_nothing_is_begun_while_stopping(self) -> None:
+        site = make_site(Write)
+        connection = start_request(site, "PUT", f"{V3}/write", b"")
+        Write.waiting[-1].callback(None)
+        self.assertIsNotNone(connection.answer())
+        head = f"PUT {V3}/write HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n".encode()
+        connection.send(head)
+        site.close()
+        begun = len(Write.waiting)
+        connection.send(b"{}")
+        answer = connection.answer()
+        assert answer is not None
+        self.assertEqual((answer.status, answer.json["errcode"]), (503, "M_UNKNOWN"))
+        self.assertEqual(len(Write.waiting), begun)
+        self.assertFalse(connection.is_open)
 
     def test_cancelled_for_other_reasons(self) -> None:
         connection = start_request(make_site(Write), "PUT", f"{V3}/write")

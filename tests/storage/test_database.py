@@ -454,7 +454,7 @@ class TestFile(EveryDatabase, FileDatabase):
         self.assertTrue(mine)
         await pool.stop()
         await self.db.stop()
-        with self.assertRaises(RuntimeError):
+        with self.assertRaises(DatabaseUnavailableError):
             await pool.read("one", lambda txn: txn.query("SELECT 1"))
         for thread in mine:
             thread.join(5)

@@ -146,6 +146,10 @@ class TestFence(LeaseCase):
             self.db.run("write", lambda txn: txn.execute("UPDATE replication_epoch SET epoch = 9"))
         )
 
+    def test_who_has_given_the_lease_back_may_not_write(self) -> None:
+        self.await_now(self.sleeper.release())
+        self.failureResultOf(self.write(), LeaseLostError)
+
     def test_a_write_while_renewals_are_on_time_asks_nothing(self) -> None:
         before = self.db.counts.statements
         self.successResultOf(self.write())
