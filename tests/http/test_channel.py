@@ -72,6 +72,7 @@ class WriteTests(TestCase):
 class _Factory:
     def __init__(self, reactor: FakeReactor) -> None:
         self.seconds = reactor.seconds
+        self.channels: set[Channel] = set()
 
 
 class TimerTests(TestCase):
