@@ -148,9 +148,10 @@ class AccessTokensStore(AccessTokensWorkerStore, MasterStore):
         now = self.clock.time_ms()
         if self._forget_tokens_where_txn(txn, clause, args):
             txn.execute(
-                "UPDATE access_tokens SET expires_ts = ?"
-                f" WHERE {clause} AND (expires_ts IS NULL OR expires_ts > ?)",
-                [now, *args, now],
+                "UPDATE access_tokens SET is_superseded = TRUE, expires_ts ="
+                " CASE WHEN expires_ts <= ? THEN expires_ts ELSE ? END"
+                f" WHERE {clause}",
+                [now, now, *args],
             )
 
     def _forget_tokens_where_txn(

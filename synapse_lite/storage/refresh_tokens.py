@@ -151,9 +151,7 @@ class RefreshTokensStore(AccessTokensStore):
         await self.db.run_relaxed(
             "forget_superseded_tokens",
             self._delete_tokens_where_txn,
-            "refresh_token_id IS NOT NULL AND expires_ts < ? AND NOT EXISTS"
-            " (SELECT 1 FROM refresh_tokens AS refresh"
-            " WHERE refresh.token_id = access_tokens.refresh_token_id)",
+            "is_superseded AND expires_ts < ?",
             [self.clock.time_ms() - SUPERSEDED_KEPT_MS],
         )
 
