@@ -5,4 +5,6 @@ CREATE TABLE search_messages (
     text TEXT NOT NULL,                     -- folded, see util/folding
     grams TSVECTOR NOT NULL                 -- grams of the text, and the room as a label
 );
-CREATE INDEX search_messages_grams ON search_messages USING GIN (grams);
+CREATE INDEX search_messages_grams ON search_messages USING GIN (grams)
+    -- what waits to be sorted in is looked through by each search
+    WITH (gin_pending_list_limit = 256);

@@ -10,4 +10,6 @@ CREATE TABLE user_directory (
     grams TSVECTOR NOT NULL                 -- grams of the text, beginnings of its words as labels
 );
 CREATE UNIQUE INDEX user_directory_user ON user_directory (user_id);
-CREATE INDEX user_directory_grams ON user_directory USING GIN (grams);
+CREATE INDEX user_directory_grams ON user_directory USING GIN (grams)
+    -- what waits to be sorted in is looked through by each search
+    WITH (gin_pending_list_limit = 256);
