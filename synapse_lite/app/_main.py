@@ -24,6 +24,7 @@ from ..logging.setup import (
 from ..server import WiringError
 from ..storage.errors import StoreError
 from ..util.background import run_in_background
+from ..util.memory import settle_memory
 from ._files import (
     StartError,
     apply_limits,
@@ -146,6 +147,7 @@ class _Main:
             await self._fail("The log says why")
         else:
             self._starting = None
+            settle_memory()
             self._report_ready()
 
     async def _fail(self, message: str) -> None:
