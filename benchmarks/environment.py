@@ -6,6 +6,7 @@ first wanted. Programs of the system are only looked for.
 
 from __future__ import annotations
 
+import ast
 import glob
 import os
 import shutil
@@ -15,10 +16,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.harness.databases import POSTGRES_VARIABLE
-from tests.integration.processes import ROOT
+from tests.integration.processes import ROOT, environment
 
 CACHE = ROOT / ".benchmarks"
 PYTHON = CACHE / "venv" / "bin" / "python"
+OWN_PYTHON = CACHE / "own" / "bin" / "python"
 PY_SPY = CACHE / "venv" / "bin" / "py-spy"
 
 NGINX = "nginx"
@@ -67,6 +69,33 @@ def benchmark_python() -> Path:
         install = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*install, *_PACKAGES], check=True)
     return PYTHON
+
+
+def own_python() -> Path:
+    """The interpreter of an environment with what this server needs to run, and no more.
+
+    Packages that only tests need would be loaded too where they are there: Twisted looks for
+    HTTP/2, for one.
+    """
+    if not OWN_PYTHON.exists():
+        CACHE.mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-m", "venv", str(CACHE / "own")], check=True)
+    runs = [str(OWN_PYTHON), "-c", "import synapse_lite.app.homeserver, psycopg2"]
+    if subprocess.run(runs, capture_output=True, env=environment()).returncode != 0:
+        install = [str(OWN_PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*install, *_requirements()], check=True)
+    return OWN_PYTHON
+
+
+def _requirements() -> list[str]:
+    """What setup.py names as needed to run, on PostgreSQL too. Raises LookupError."""
+    tree = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    named = {
+        node.arg: ast.literal_eval(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg in ("install_requires", "extras_require")
+    }
+    return [*named["install_requires"], *named["extras_require"]["postgres"]]
 
 
 def run_with_postgres(module: str, arguments: Iterable[str]) -> int:

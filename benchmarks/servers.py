@@ -18,6 +18,7 @@ from tests.integration.deployment import NGINX, POSTGRES, Deployment
 from tests.integration.processes import ROOT
 
 from .client import Address
+from .environment import own_python
 from .meters import Database, PostgresDatabase, SqliteFile
 
 MAIN = "main"
@@ -61,7 +62,9 @@ def synapse_lite(
         }
         if address is not None:
             options["database"] = {"name": "psycopg2", "args": {"dsn": address}}
-        with Deployment(workers=workers, nginx=bool(workers), extra=options) as deployment:
+        with Deployment(
+            workers=workers, nginx=bool(workers), extra=options, python=str(own_python())
+        ) as deployment:
             names = [name for name in deployment.processes if name != NGINX]
             pids = {_told(name): deployment.processes[name].pid for name in names}
             logs = {_told(name): deployment.log_path(name) for name in names}

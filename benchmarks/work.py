@@ -26,6 +26,8 @@ PAGE = 100
 DELIVERY_MS = 60_000
 WATCHING = 20
 PRESENCE_ROUNDS = 20
+PRESENCE_PAUSE = 6.0
+"""Servers tell of a user's presence at most every few seconds."""
 DELIVERY_ROUNDS = 10
 
 Work = Callable[[], Awaitable[list[float]]]
@@ -278,17 +280,20 @@ async def typing(world: World) -> Work:
 
 @operation("presence, to one of 19 waiting /sync")
 async def presence(world: World) -> Work:
-    """A user says what they do; latencies are from saying it to having it, as delivered."""
+    """Users say by turns what they do; latencies are from saying it to having it, as delivered."""
     await world.room("watched", WATCHING)
-    speaker, *watchers = await world.members(WATCHING)
+    users = await world.members(WATCHING)
     since: dict[str, str] = {}
 
     async def begin(user: Session) -> None:
         since[user.user_id] = (await user.sync())["next_batch"]
 
-    await each([partial(begin, user) for user in [speaker, *watchers]], 8)
+    await each([partial(begin, user) for user in users], 8)
+    # All of them are online from now on, and have heard so from each other.
+    await asyncio.sleep(PRESENCE_PAUSE)
+    await each([partial(begin, user) for user in users], 8)
 
-    async def see(user: Session, status: str) -> float:
+    async def see(user: Session, speaker: Session, status: str) -> float:
         while True:
             answer = await user.sync(since[user.user_id], DELIVERY_MS)
             arrived = time.perf_counter()
@@ -298,9 +303,11 @@ async def presence(world: World) -> Work:
 
     async def work() -> list[float]:
         latencies = []
-        for _ in range(world.amount(PRESENCE_ROUNDS)):
+        for number in range(world.amount(PRESENCE_ROUNDS)):
+            speaker = users[number % len(users)]
             status = world.fresh("busy with task ")
-            waiting = [asyncio.create_task(see(user, status)) for user in watchers]
+            watching = [user for user in users if user is not speaker]
+            waiting = [asyncio.create_task(see(user, speaker, status)) for user in watching]
             await asyncio.sleep(0.5)
             began = time.perf_counter()
             await speaker.set_presence(status)

@@ -87,8 +87,8 @@ class Proxied:
 class Deployment:
     """See the module. `workers` are kinds, or plans whose ports are filled in here.
 
-    `extra` is added to the configuration of all processes. With `started` False nothing runs until
-    `start` is called. Skips the test where nginx or PostgreSQL is wanted but not there.
+    `extra` is added to the configuration; `python` runs the processes. With `started` False nothing
+    runs until `start` is called. Skips the test where nginx or PostgreSQL is wanted but not there.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Deployment:
         nginx: bool = True,
         started: bool = True,
         extra: dict[str, object] | None = None,
+        python: str = sys.executable,
     ) -> None:
         self.engine = engine
         self.replication_secret = ""
@@ -107,6 +108,7 @@ class Deployment:
         self._has_nginx = nginx
         self._started = started
         self._extra = extra or {}
+        self._python = python
         self.marker = secrets.token_hex(8)
         self._database: str | None = None
         self._nginx_program = _find_nginx() if nginx else None
@@ -302,7 +304,7 @@ class Deployment:
         return {"database": {"name": "psycopg2", "args": connection_arguments(self._database)}}
 
     def _add(self, name: str, app: str, own_file: str | None) -> None:
-        command = [sys.executable, "-m", f"synapse_lite.app.{app}"]
+        command = [self._python, "-m", f"synapse_lite.app.{app}"]
         for file in [*self.configuration_files, *([own_file] if own_file is not None else [])]:
             command += ["-c", file]
         self.processes[name] = ChildProcess(name, command, self.folder, self.marker)
