@@ -31,6 +31,7 @@ class Operation:
     """One operation of a document."""
 
     name: str
+    path: str
     pattern: re.Pattern[str]
     method: str
     responses: dict[str, Any]
@@ -57,6 +58,7 @@ def _operations(document: dict[str, Any]) -> Iterator[Operation]:
             if isinstance(operation, dict) and "responses" in operation:
                 yield Operation(
                     name=operation.get("operationId", f"{method} {path}"),
+                    path=path.strip(),
                     pattern=re.compile(f"^{regex}/?$"),
                     method=method.upper(),
                     responses=operation["responses"],
