@@ -29,7 +29,8 @@ def _content(body: JsonDict) -> JsonDict:
     return {} if reason is None else {"reason": reason}
 
 
-@endpoint("POST", CLIENT, "/join/{room_id_or_alias}", served_by=_CREATOR)
+# The specification names only the other one for guests, but clients join by this.
+@endpoint("POST", CLIENT, "/join/{room_id_or_alias}", served_by=_CREATOR, auth=Auth.GUEST)
 class JoinRoomOrAlias(Servlet):
     """Join a room by its id or one of its aliases."""
 

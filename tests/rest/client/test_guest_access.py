@@ -53,8 +53,9 @@ ALIKE = """
     PUT /rooms/{}/state/{}
     POST /rooms/{}/send/{}
     POST /keys/upload/{}
+    POST /join/{}
 """
-"""Older forms of these: without a state key, a transaction id, or with a device id."""
+"""Other forms of these: without a state key, a transaction id, or with a device id, or an alias."""
 
 BY_OPTION = {("GET", "/voip/turnServer")}
 """Which guests may have where the configuration says so (`turn_allow_guests`)."""
@@ -187,7 +188,6 @@ class EndpointTests(GuestCase):
         user_id, token = self.guest()
         for method, path in (
             ("POST", "createRoom"),
-            ("POST", "join/!x:test"),
             ("POST", "logout"),
             ("POST", "logout/all"),
             ("GET", "pushrules/"),
@@ -232,6 +232,13 @@ class EndpointTests(GuestCase):
 
 
 class JoinTests(GuestCase):
+    def test_by_the_path_that_clients_use(self) -> None:
+        _, token = self.guest()
+        answer = self.master.request("POST", f"join/{self.room()}", {}, token)
+        self.assertEqual(answer.status, 200)
+        answer = self.master.request("POST", f"join/{self.room('forbidden')}", {}, token)
+        self.assert_error(answer, 403, "M_GUEST_ACCESS_FORBIDDEN")
+
     def test_only_where_guests_may_join(self) -> None:
         _, token = self.guest()
         for access in (None, "forbidden", "odd"):
