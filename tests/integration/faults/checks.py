@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ..deployment import MASTER, NGINX
 from .database_checks import DATABASE_CHECKS
 from .evidence import Evidence
-from .fleet import CLIENT_READERS, SYNCHROTRONS, WORKERS
+from .fleet import CLIENT_READERS, SYNCHROTRONS, USER_DIRS, WORKERS
 from .load import COUNTER_TYPE, TAG, SyncingClient, receipts_of
 
 Check = Callable[[Evidence], Iterator[str]]
@@ -239,6 +239,19 @@ def processes_answer_the_same(evidence: Evidence) -> Iterator[str]:
                 yield f"An initial /sync of {client.name} differs between {MASTER} and {door}"
 
 
+def users_are_found_everywhere(evidence: Evidence) -> Iterator[str]:
+    """The user directory knows all others, at every process that answers for it."""
+    (_, user), *_ = evidence.users.items()
+    others = [each.user_id for name, each in evidence.users.items() if name.startswith("sender")]
+    expected = sorted(user_id for user_id in others if user_id != user.user_id)
+    for door in (MASTER, *USER_DIRS):
+        answer = user.through(evidence.doors[door]).call(
+            "POST", "/user_directory/search", {"search_term": "sender", "limit": 50}
+        )
+        found = sorted(result["user_id"] for result in answer["results"])
+        yield from differences(f"users found at {door}", found, expected)
+
+
 def counts_agree(evidence: Evidence) -> Iterator[str]:
     """Counts of unread messages that a client has gathered are those of an initial sync."""
     for client in evidence.syncing:
@@ -248,6 +261,44 @@ def counts_agree(evidence: Evidence) -> Iterator[str]:
             gathered = client.counts.get(room_id)
             if fresh != gathered:
                 yield f"{client.name} has the counts {gathered} in {room_id}, afresh {fresh}"
+
+
+def counts_are_those_of_the_events(evidence: Evidence) -> Iterator[str]:
+    """Counts of unread messages, counted anew from events and receipts, are said everywhere.
+
+    Every message notifies in a room of so many. A member has read up to its last receipt, or up
+    to what it has last done in the room itself.
+    """
+    for client in evidence.syncing:
+        expected = {
+            room_id: _unread_messages(evidence, client.caller.user_id, room_id)
+            for room_id in evidence.rooms
+        }
+        for door in (MASTER, *SYNCHROTRONS):
+            joined = (
+                evidence.users[client.name].through(evidence.doors[door]).sync()["rooms"]["join"]
+            )
+            found = {
+                room_id: joined[room_id]["unread_notifications"]["notification_count"]
+                for room_id in evidence.rooms
+            }
+            if found != expected:
+                yield f"{client.name} has the counts {found} at {door}, not {expected}"
+
+
+def _unread_messages(evidence: Evidence, user_id: str, room_id: str) -> int:
+    ((last,),) = evidence.rows.query(
+        "SELECT MAX(position) FROM ("
+        "SELECT event_stream_ordering AS position FROM receipts WHERE room_id = ? AND user_id = ?"
+        " UNION ALL SELECT stream_ordering FROM events WHERE room_id = ? AND sender = ?) AS read",
+        *(room_id, user_id, room_id, user_id),
+    )
+    ((count,),) = evidence.rows.query(
+        "SELECT COUNT(*) FROM events WHERE room_id = ? AND sender <> ? AND type = ?"
+        " AND in_timeline AND stream_ordering > ?",
+        *(room_id, user_id, "m.room.message", last),
+    )
+    return int(count)
 
 
 def logs_are_quiet(evidence: Evidence) -> Iterator[str]:
@@ -279,7 +330,9 @@ CHECKS: tuple[Check, ...] = (
     account_data_is_the_last,
     memberships_are_the_last,
     processes_answer_the_same,
+    users_are_found_everywhere,
     counts_agree,
+    counts_are_those_of_the_events,
     *DATABASE_CHECKS,
     logs_are_quiet,
 )

@@ -103,12 +103,16 @@ def _kill_in_unseen_commit(stage: Stage) -> None:
     with _commits_wait(stage) as release:
         stage.fault("SIGKILL master, its commit is written and not yet visible")
         stage.fleet.kill(MASTER)
+        # Released before the next master gives up waiting, or by nobody but itself.
         timer = threading.Timer(stage.dice.uniform(0.2, 6), release)
-        timer.start()
+        is_patient = stage.dice.random() < 0.5
+        if is_patient:
+            timer.start()
         try:
             stage.bring_up()
         finally:
-            timer.join()
+            if is_patient:
+                timer.join()
 
 
 @contextmanager

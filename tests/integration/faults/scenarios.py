@@ -32,7 +32,7 @@ class Scenario:
 
 
 def kill_any(stage: Stage) -> None:
-    """Each round begins with another process, so that in eight rounds each is killed first."""
+    """Each round begins with another process, so that in ten rounds each is killed first."""
     order = stage.dice.sample(PROCESSES, len(PROCESSES))
     first = PROCESSES[stage.number % len(PROCESSES)]
     victims = [first, *(name for name in order if name != first)][:KILLS]
