@@ -17,6 +17,7 @@ from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.memberships import MembershipsStore
 from synapse_lite.storage.persist_events import ClientTxn, PersistEventsStore
+from synapse_lite.storage.presence import PresenceStore
 from synapse_lite.storage.relations import RelationsWorkerStore
 from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.slaved import SlavedEventsStore
@@ -31,7 +32,12 @@ SERVER = "one"
 
 
 class EventsStore(
-    PersistEventsStore, RelationsWorkerStore, TimelineWorkerStore, MembershipsStore, MasterStore
+    PersistEventsStore,
+    RelationsWorkerStore,
+    TimelineWorkerStore,
+    MembershipsStore,
+    PresenceStore,
+    MasterStore,
 ):
     """As much of the master's store as events need."""
 
