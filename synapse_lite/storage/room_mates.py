@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..api.constants import Membership
-from ..util.caches.cached import cached_list
+from ..util.caches.cached import MISSING, cached_list
 from ._event_rows import chunks
 from .memberships import MembershipsWorkerStore, RoomOfUser
 from .transaction import Transaction
@@ -47,10 +47,17 @@ class RoomMatesWorkerStore(MembershipsWorkerStore):
         if not among:
             return set()
         own = joined_rooms(await self.get_rooms_for_user(user_id))
-        rooms_of = await self.get_rooms_for_users(among)
-        mates = {other for other in among if _is_in_one_of(own, rooms_of[other])}
-        if user_id in among:
-            mates.add(user_id)
+        mates: set[str] = set()
+        unknown = []
+        for other in among:
+            rooms = self.get_rooms_for_user.peek((other,))
+            if rooms is MISSING:
+                unknown.append(other)
+            elif other == user_id or _is_in_one_of(own, rooms):
+                mates.add(other)
+        if unknown:
+            of_unknown = await self.get_rooms_for_users(unknown)
+            mates.update(other for other in unknown if _is_in_one_of(own, of_unknown[other]))
         return mates
 
     async def get_joined_rooms_of_users(self, user_ids: Collection[str]) -> set[str]:
@@ -65,6 +72,7 @@ def joined_rooms(rooms: Mapping[str, RoomOfUser]) -> set[str]:
 
 
 def _is_in_one_of(room_ids: set[str], rooms: Mapping[str, RoomOfUser]) -> bool:
-    return any(
-        rooms[room_id].membership == Membership.JOIN for room_id in room_ids.intersection(rooms)
-    )
+    for room_id in room_ids.intersection(rooms):
+        if rooms[room_id].membership == Membership.JOIN:
+            return True
+    return False

@@ -42,7 +42,7 @@ class PresenceEvents:
         """All who share a room with the user and are not offline."""
         if not self._is_wanted(request):
             return []
-        return await self._of(request, self._presence.present_users())
+        return await self._of(request, tuple(self._presence.present_users()))
 
     def _is_wanted(self, request: SyncRequest) -> bool:
         wanted = request.filter.presence
@@ -80,20 +80,21 @@ class PresenceEvents:
         if not users:
             return []
         wanted = request.filter.presence
-        wants = wanted.wants
         ignored = await self._ignored_users(request.user_id)
-        users = [each for each in users if each not in ignored and wants(PRESENCE_TYPE, each)]
+        if ignored or wanted.is_selective:
+            wants = wanted.wants
+            users = [each for each in users if each not in ignored and wants(PRESENCE_TYPE, each)]
         mates = await self._mates.get_room_mates(request.user_id, users)
         users = [each for each in users if each in mates]
         if wanted.limit is not None:
             users = users[len(users) - min(wanted.limit, len(users)) :]
-        return [self._event(user_id) for user_id in users]
+        now_ms = self._clock.time_ms()
+        return [self._event(user_id, now_ms) for user_id in users]
 
-    def _event(self, user_id: str) -> msgspec.Raw:
+    def _event(self, user_id: str, now_ms: int) -> msgspec.Raw:
         """The event of a user, encoded once for all readers of a moment."""
         row = self._presence.known_presence(user_id)
         assert row is not None, "of nobody else there is a change"
-        now_ms = self._clock.time_ms()
         moment = now_ms // _FRESH_MS
         known = self._encoded.get(user_id)
         if known is not None and known[0] is row and known[1] == moment:

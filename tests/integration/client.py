@@ -115,9 +115,18 @@ class User:
         event_id: str = self.call("PUT", path, {"msgtype": "m.text", "body": text})["event_id"]
         return event_id
 
-    def sync(self, since: str | None = None, timeout_ms: int = 0) -> Json:
-        """One /sync, with as much of the timelines as the server gives."""
-        query = {"timeout": str(timeout_ms), "filter": WHOLE_TIMELINES}
+    def sync(
+        self, since: str | None = None, timeout_ms: int = 0, set_presence: str = "offline"
+    ) -> Json:
+        """One /sync, with as much of the timelines as the server gives.
+
+        It makes nobody online unless told to: that would be news to others.
+        """
+        query = {
+            "timeout": str(timeout_ms),
+            "filter": WHOLE_TIMELINES,
+            "set_presence": set_presence,
+        }
         if since is not None:
             query["since"] = since
         return self.call("GET", f"/sync?{urlencode(query)}")
