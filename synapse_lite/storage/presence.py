@@ -2,7 +2,8 @@
 
 The master writes the table behind, and reads it when it starts. A worker never needs it to show
 who is online: it gets the rows of everybody who is known when it connects. When the stream starts
-again, everybody counts as offline until the rows of the new master have come.
+again, everybody stays as they were until the first rows of the new master have come, which tell
+of all who are not offline.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..server import Homeserver
 from ..streams import PRESENCE, PresenceRow, Stream
 from ..util.json import JsonDict
 from ._base import BaseStore, MasterStore
+from ._presence_epoch import EndedEpoch
 from .database import DatabasePool
 from .transaction import Transaction
 
@@ -30,7 +32,8 @@ _TOLD_MS = 3_600_000
 CURRENTLY_ACTIVE_MS = 60 * 1000
 """So long after the last activity a user counts as active now."""
 
-_ROWS_PER_TOKEN = 200
+_ROWS_PER_TOKEN = 4_000
+"""Rows of one token become visible at once. More than this would fill the queue of a connection."""
 
 _COLUMNS = (
     "user_id",
@@ -63,8 +66,15 @@ class PresenceWorkerStore(BaseStore):
         # Both in the order of the last change. A user is in one of them.
         self._here: dict[str, _Known] = {}
         self._gone: dict[str, _Known] = {}
+        self._presence_begin = 0
+        self._presence_floor = 0
+        self._pending_reset: int | None = None
+        self._ended_presence: EndedEpoch | None = None
 
     def _presence_row_applied(self, token: int, row: PresenceRow) -> None:
+        self._end_epoch()
+        if self._ended_presence is not None:
+            self._ended_presence.note(row)
         self._here.pop(row.user_id, None)
         self._gone.pop(row.user_id, None)
         if row.state != PresenceState.OFFLINE:
@@ -72,20 +82,50 @@ class PresenceWorkerStore(BaseStore):
             return
         self._gone[row.user_id] = (token, row)
         if len(self._gone) > _OFFLINE_KEPT:
-            del self._gone[next(iter(self._gone))]
+            oldest = next(iter(self._gone))
+            self._presence_floor = self._gone.pop(oldest)[0]
 
     def _presence_reset(self, token: int) -> None:
-        """Rows of everybody follow. Until then, and if none does, a user is offline."""
+        self._end_epoch()
+        self._pending_reset = token
+
+    def _end_epoch(self) -> None:
+        """After a reset: whoever is not told of any more is offline."""
+        token, self._pending_reset = self._pending_reset, None
+        if token is None:
+            return
+        self._ended_presence = EndedEpoch(
+            max(self._presence_begin, self._presence_floor),
+            {user_id: at for user_id, (at, _) in (*self._gone.items(), *self._here.items())},
+            {user_id: row for user_id, (_, row) in self._here.items()},
+        )
         for user_id, (_, row) in self._here.items():
             self._gone[user_id] = (token, as_offline(row))
         self._here.clear()
+        self._presence_begin = self._presence_floor = token
+
+    def _end_epoch_if_over(self) -> None:
+        """A master that tells of nobody moves the position all the same."""
+        pending = self._pending_reset
+        if pending is not None and self.current_token(PRESENCE) > pending:
+            self._end_epoch()
+
+    def presence_position(self) -> int:
+        """Up to where presence can be read: in the ended epoch until the new one has begun."""
+        self._end_epoch_if_over()
+        if self._pending_reset is None:
+            return self.current_token(PRESENCE)
+        known = (*self._gone.values(), *self._here.values())
+        return max((at for at, _ in known), default=self._presence_begin)
 
     def present_users(self) -> AbstractSet[str]:
         """All who are not offline: a live view, to be copied before awaiting anything."""
+        self._end_epoch_if_over()
         return self._here.keys()
 
     def known_presence(self, user_id: str) -> PresenceRow | None:
         """The presence of a user as it was told last; asks nothing."""
+        self._end_epoch_if_over()
         known = self._here.get(user_id) or self._gone.get(user_id)
         return None if known is None else known[1]
 
@@ -103,8 +143,20 @@ class PresenceWorkerStore(BaseStore):
 
     def presence_changed_since(self, token: int) -> Collection[str]:
         """Users who may have another presence than at a position, latest last."""
-        changed = self.change_cache("presence_changed").all_changed_since(token)
-        return [*self._gone, *self._here] if changed is None else changed
+        self._end_epoch_if_over()
+        if self._pending_reset is not None:
+            return [
+                user for user, (at, _) in (*self._gone.items(), *self._here.items()) if at > token
+            ]
+        changes = self.change_cache("presence_changed")
+        changed = changes.all_changed_since(token)
+        if changed is not None:
+            return changed
+        ended = self._ended_presence
+        new = changes.all_changed_since(self._presence_begin)
+        if ended is None or new is None or not ended.knows(token):
+            return [*self._gone, *self._here]
+        return ended.changed_since(token, new)
 
     def presence_rows(self, low: int, high: int) -> list[tuple[int, Any]]:
         """What users have changed to with low < token <= high, as rows in that order."""
@@ -127,7 +179,8 @@ class PresenceStore(PresenceWorkerStore, MasterStore):
         await super().load_positions()
         if self._tracks_presence:
             rows = await self.db.read("load_presence", self._load_presence_txn)
-            for start in range(0, len(rows), _ROWS_PER_TOKEN):
+            # At least one token, also for nobody: workers must know that this is all.
+            for start in range(0, max(len(rows), 1), _ROWS_PER_TOKEN):
                 self.tell_presence(rows[start : start + _ROWS_PER_TOKEN])
 
     def _load_presence_txn(self, txn: Transaction) -> list[PresenceRow]:

@@ -14,7 +14,7 @@ from ..storage.presence import PresenceWorkerStore
 from ..storage.push_rules import PushRulesWorkerStore
 from ..storage.receipts import ReceiptsWorkerStore
 from ..storage.typing import TypingWorkerStore
-from ..streams import ACCOUNT_DATA, EVENTS, PRESENCE, PUSH_RULES, RECEIPTS, TYPING, Stream
+from ..streams import ACCOUNT_DATA, EVENTS, PUSH_RULES, RECEIPTS, TYPING, Stream
 from ..types.tokens import StreamToken
 from ..util.async_helpers import TimedOutError, Wakeup, with_timeout
 from ..util.clock import Clock
@@ -45,7 +45,7 @@ class Positions:
             receipts=self._receipts.current_token(RECEIPTS),
             account_data=self._account_data.current_token(ACCOUNT_DATA),
             push_rules=self._push_rules.current_token(PUSH_RULES),
-            presence=self._presence.current_token(PRESENCE),
+            presence=self._presence.presence_position(),
         )
 
     def _on_rows(self, stream: Stream, token: int, rows: Sequence[Any]) -> None:

@@ -104,6 +104,59 @@ class PresenceTests(SameAnswerCase, TestCase):
         changed = self.worker.store.presence_changed_since(before)
         self.assertEqual(set(changed), {ALICE, BOB, "@dave:test"})
 
+    def test_until_a_new_master_tells_everybody_stays_as_they_were(self) -> None:
+        self.tell(online(ALICE), online(BOB))
+        before = self.position
+        store = self.worker.store
+        begin = self.next_epoch()
+        store.start_at(PRESENCE, begin)
+        self.assertEqual(store.present_users(), {ALICE, BOB})
+        self.assertEqual(store.presence_position(), before)
+        self.assertEqual(list(store.presence_changed_since(before)), [])
+        store.process_rows(PRESENCE, begin + 1, [online(BOB, 9)])
+        self.assertEqual(store.present_users(), {BOB})
+        self.assertEqual(store.presence_position(), begin + 1)
+        # Bob is as he was, Alice is not there any more.
+        self.assertEqual(list(store.presence_changed_since(before)), [ALICE])
+        self.assertEqual(list(store.presence_changed_since(begin + 1)), [])
+        # What happens afterwards is news to all.
+        store.process_rows(PRESENCE, begin + 2, [offline(BOB)])
+        self.assertEqual(set(store.presence_changed_since(before)), {ALICE, BOB})
+        self.assertEqual(list(store.presence_changed_since(begin + 1)), [BOB])
+
+    def test_changes_at_the_end_of_an_epoch_are_told_after_it(self) -> None:
+        self.tell(online(ALICE), online(BOB))
+        before = self.position
+        self.tell(online(BOB, 7))
+        store = self.worker.store
+        begin = self.next_epoch()
+        store.start_at(PRESENCE, begin)
+        self.assertEqual(list(store.presence_changed_since(before)), [BOB])
+        store.process_rows(PRESENCE, begin + 1, [online(ALICE), online(BOB, 7)])
+        self.assertEqual(list(store.presence_changed_since(before)), [BOB])
+
+    def test_a_new_master_that_tells_of_nobody(self) -> None:
+        self.tell(online(ALICE))
+        before = self.position
+        store = self.worker.store
+        begin = self.next_epoch()
+        store.start_at(PRESENCE, begin)
+        store.process_rows(PRESENCE, begin + 1, [])
+        self.assertEqual(store.present_users(), set())
+        self.assertEqual(list(store.presence_changed_since(before)), [ALICE])
+
+    def test_of_epochs_that_were_not_followed_anything_may_have_been_missed(self) -> None:
+        self.tell(online(ALICE))
+        store = self.worker.store
+        begin = self.next_epoch()
+        store.start_at(PRESENCE, begin)
+        store.process_rows(PRESENCE, begin + 1, [online(ALICE)])
+        for since in (0, self.position - (1 << EPOCH_SHIFT), self.position + 5):
+            self.assertEqual(list(store.presence_changed_since(since)), [ALICE])
+
+    def next_epoch(self) -> int:
+        return (self.position >> EPOCH_SHIFT) + 1 << EPOCH_SHIFT
+
     def test_who_was_offline_for_long_is_read_from_the_table(self) -> None:
         self.assertEqual(self.check("get_presence", ALICE), offline(ALICE))
         now(self.master.store.write_presence([online(ALICE)]))
