@@ -182,11 +182,12 @@ def count_threads_txn(
         if totals[room_id, high] != totals[room_id, low]
     ]
     found: dict[str, dict[str, int]] = defaultdict(dict)
+    # `+ 0` keeps SQLite from going through the events of all rooms in that range.
     for room_id, thread_id, count in txn.execute_values(
         "WITH wanted (room_id, low, high) AS (VALUES ?)"
         " SELECT w.room_id, e.thread_id, COUNT(*) FROM wanted w JOIN events e"
         " ON e.room_id = w.room_id"
-        " AND e.stream_ordering > w.low AND e.stream_ordering <= w.high"
+        " AND e.stream_ordering + 0 > w.low AND e.stream_ordering + 0 <= w.high"
         " WHERE e.notifies AND e.thread_id IS NOT NULL AND e.redacted_by IS NULL"
         " GROUP BY w.room_id, e.thread_id",
         busy,
