@@ -84,6 +84,9 @@ def own_python() -> Path:
     if subprocess.run(runs, capture_output=True, env=environment()).returncode != 0:
         install = [str(OWN_PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*install, *_requirements()], check=True)
+    # As an installation does: a process that compiles its modules keeps megabytes of that.
+    compiling = [str(OWN_PYTHON), "-m", "compileall", "-q", str(ROOT / "synapse_lite")]
+    subprocess.run(compiling, check=True)
     return OWN_PYTHON
 
 

@@ -7,6 +7,7 @@ a list of the functions with most samples of their own, and with those that they
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -19,6 +20,11 @@ SAMPLES_PER_SECOND = 250
 TOP = 40
 
 _STOP_SECONDS = 60.0
+
+_WAITING = re.compile(
+    r"^(Condition\.wait|Event\.wait|ThreadExecutor\._loop|Queue\.get|\w+\.doPoll|\w*poll|select) "
+)
+"""Where threads wait for work. The sampler takes some of them for busy, so they are left out."""
 
 
 @asynccontextmanager
@@ -64,11 +70,14 @@ def top(folded: Iterable[str], count: int = TOP) -> str:
         stack, _, samples_text = line.rpartition(" ")
         samples = int(samples_text)
         frames = stack.split(";")
+        if _WAITING.match(frames[-1]):
+            continue
         total += samples
         own[frames[-1]] += samples
         for frame in set(frames):
             within[frame] += samples
-    lines = [f"{total} samples"]
+    lines = [f"{total} samples of threads that did not wait"]
+    total = max(total, 1)
     for title, counts in (("own time", own), ("with what they call", within)):
         lines += ["", title]
         lines += [f"{n / total:7.1%} {frame}" for frame, n in counts.most_common(count)]

@@ -58,6 +58,7 @@ def synapse_lite(
         options: dict[str, object] = {
             **(extra or {}),
             "presence": {"enabled": True},
+            "rc_presence": {"per_user": dict(NO_LIMIT)},
             **{key: dict(NO_LIMIT) for key in PLAIN_LIMITS if key in _OUR_LIMITS},
         }
         if address is not None:

@@ -74,9 +74,10 @@ class ProfileTests(SynchronousTestCase):
     """Lists of a profile."""
 
     def test_own_time_and_that_of_what_is_called(self) -> None:
-        """A recursive function counts once in each stack."""
-        lines = top(["main;a;b 3", "main;a;a 1"]).splitlines()
-        self.assertEqual(lines[0], "4 samples")
+        """A recursive function counts once in each stack, and a waiting one not at all."""
+        waits = "main;Thread.run (threading.py:1);Condition.wait (threading.py:295) 96"
+        lines = top(["main;a;b 3", waits, "main;a;a 1"]).splitlines()
+        self.assertEqual(lines[0], "4 samples of threads that did not wait")
         self.assertIn("  75.0% b", lines)
         self.assertIn(" 100.0% a", lines)
         self.assertIn("  25.0% a", lines)
