@@ -5,6 +5,7 @@ A piece is found by what it shows, so whoever may see the same shares it, whatev
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ class Pieces:
         self._kept: LruCache[_Key, Piece] = LruCache(
             "sync_pieces", max_bytes=_CACHE_BYTES, size_of=lambda piece: piece.size_bytes
         )
+        self._made: deque[tuple[int, _Key]] = deque()
         self._making: SharedCall[_Key, Piece] = SharedCall()
         # What was made before a redaction is found no more.
         self._redactions: dict[str, int] = {}
@@ -116,8 +118,18 @@ class Pieces:
             state=b",".join(map(bytes, state)),
             made_ms=self._clock.time_ms(),
         )
+        self._drop_old(piece.made_ms)
+        self._made.append((piece.made_ms, key))
         self._kept.set(key, piece)
         return piece
+
+    def _drop_old(self, now_ms: int) -> None:
+        """Keep nothing for longer than it is used: a piece is of use for seconds only."""
+        while self._made and now_ms - self._made[0][0] >= _MAX_AGE_MS:
+            made_ms, key = self._made.popleft()
+            piece = self._kept.peek(key)
+            if not isinstance(piece, Missing) and piece.made_ms <= made_ms:
+                self._kept.pop(key)
 
     async def format(
         self,
