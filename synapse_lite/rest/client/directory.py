@@ -128,7 +128,7 @@ class PublicRooms(_PublicRooms):
         return await self._rooms.page(asked)
 
 
-@endpoint("POST", CLIENT, "/publicRooms", served_by=_READER, compress=True)
+@endpoint("POST", CLIENT, "/publicRooms", served_by=_READER, auth=Auth.GUEST, compress=True)
 class SearchPublicRooms(_PublicRooms):
     """The list of public rooms, searched."""
 

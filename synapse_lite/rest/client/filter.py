@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...api.errors import ForbiddenError
 from ...api.urls import CLIENT
 from ...handlers.filters import FiltersHandler, FilterUploads
-from ...http.endpoint import Request, Servlet, endpoint
+from ...http.endpoint import Auth, Request, Servlet, endpoint
 from ...server import Homeserver
 from ...types.requester import Requester
 from ...util.json import JsonDict
@@ -16,7 +16,7 @@ def _check_own(requester: Requester, user_id: str) -> None:
         raise ForbiddenError("Filters of other users are theirs alone")
 
 
-@endpoint("POST", CLIENT, "/user/{user_id}/filter")
+@endpoint("POST", CLIENT, "/user/{user_id}/filter", auth=Auth.GUEST)
 class FilterUploadServlet(Servlet):
     """Keeps a filter (client-server API, "Filtering")."""
 
@@ -34,6 +34,7 @@ class FilterUploadServlet(Servlet):
     CLIENT,
     "/user/{user_id}/filter/{filter_id}",
     served_by=("client_reader", "synchrotron"),
+    auth=Auth.GUEST,
 )
 class FilterServlet(Servlet):
     """Gives a filter back (client-server API, "Filtering")."""

@@ -34,7 +34,7 @@ class Versions(Servlet):
         return {"versions": list(VERSIONS), "unstable_features": dict(UNSTABLE_FEATURES)}
 
 
-@endpoint("GET", CLIENT, "/capabilities", served_by=("client_reader",))
+@endpoint("GET", CLIENT, "/capabilities", served_by=("client_reader",), auth=Auth.GUEST)
 class Capabilities(Servlet):
     """Section "Capabilities negotiation"."""
 
