@@ -127,17 +127,24 @@ def _commits_wait(stage: Stage) -> Iterator[Callable[[], None]]:
                 releasing.cursor().execute("ALTER SYSTEM RESET synchronous_standby_names")
                 releasing.cursor().execute("SELECT pg_reload_conf()")
 
-        def is_waiting() -> bool:
-            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-            return cursor.fetchone() is not None
+        def hold() -> bool:
+            """Whether events are held; what else was held in their place is let go."""
+            cursor.execute("ALTER SYSTEM SET synchronous_standby_names TO 'nobody'")
+            cursor.execute("SELECT pg_reload_conf()")
+            time.sleep(_HELD_SECONDS)
+            cursor.execute(
+                "SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid)"
+                " WHERE wait_event = 'SyncRep' AND relation = 'events'::regclass"
+            )
+            is_held = cursor.fetchone() is not None
+            if not is_held:
+                release()
+            return is_held
 
         # New connections do not wait: those of the next master.
         cursor.execute(f"ALTER DATABASE {DATABASE_NAME} SET synchronous_commit TO local")
-        cursor.execute("ALTER SYSTEM SET synchronous_standby_names TO 'nobody'")
-        cursor.execute("SELECT pg_reload_conf()")
         try:
-            wait_for(is_waiting, _CATCH_SECONDS, "a commit waits")
-            time.sleep(_HELD_SECONDS)
+            wait_for(hold, _CATCH_SECONDS, "a commit of events waits")
             yield release
         finally:
             release()
