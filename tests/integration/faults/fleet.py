@@ -124,7 +124,7 @@ class Fleet(Deployment):
         self.wait_until_healthy(NGINX)
         return time.monotonic() - began
 
-    def slctl(self, verb: str, worker: str | None = None) -> None:
+    def slctl(self, verb: str, worker: str | None = None, patience: int = 3) -> None:
         """Run a command of slctl on the whole fleet or on one worker. Raises SlctlFailedError."""
         command = [sys.executable, "-m", "synapse_lite.app.slctl", verb]
         for file in self.configuration_files:
@@ -144,12 +144,12 @@ class Fleet(Deployment):
             )
             output.seek(0)
             said = output.read().decode("utf-8", "replace")
-        if done.returncode != 0 and _TOO_SLOW not in said:
+        if done.returncode == 0:
+            return
+        if _TOO_SLOW not in said or patience == 0:
             raise SlctlFailedError(f"slctl {verb} ended with {done.returncode}:\n{said}")
-        if done.returncode != 0:
-            # A busy machine: it goes on to start without anybody who waits for it.
-            for name in (MASTER, *WORKERS):
-                self.wait_until_healthy(name, SLCTL_SECONDS)
+        # A busy machine, on which an operator would say it again.
+        self.slctl("start", worker, patience - 1)
 
     @property
     def sqlite_file(self) -> Path:
