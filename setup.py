@@ -16,7 +16,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["synapse_lite", "synapse_lite.*"]),
-    package_data={"synapse_lite": ["**/*.sql", "**/*.j2", "py.typed"]},
+    package_data={"synapse_lite": ["**/*.sql", "**/*.j2", "**/*.json", "py.typed"]},
     python_requires=">=3.11",
     # Each has its reason in docs/decisions/0009-libraries.md. All have wheels: no compiler needed.
     install_requires=[

@@ -31,7 +31,7 @@ from synapse_lite.app._nginx import (
 from synapse_lite.app._proxy import Backend
 from synapse_lite.app.table import WORKERS as WORKER_KINDS
 from synapse_lite.config import config_from_dict
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from tests.integration.processes import ChildProcess, free_ports
 
 from .client import Address

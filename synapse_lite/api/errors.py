@@ -1,4 +1,4 @@
-"""The errors of the Matrix APIs, one class for each errcode.
+"""The errors of the Matrix APIs, one class for each errcode that declares it.
 
 Handlers raise them; `http.endpoint` alone turns them into answers. An error that another process
 or server sent as JSON becomes an instance of the right class again by `from_json`.
@@ -67,11 +67,10 @@ class UnknownError(MatrixError):
     ERRCODE = "M_UNKNOWN"
 
 
-class UnavailableError(MatrixError):
+class UnavailableError(UnknownError):
     """Something that the server needs is away for a while; nothing is wrong with the request."""
 
     STATUS = 503
-    ERRCODE = "M_UNKNOWN"
 
 
 class ForbiddenError(MatrixError):

@@ -14,7 +14,8 @@ from ..http.endpoint import Endpoint, Servlet, endpoints_of
 from ..http.resources import resource_of
 from ..http.site import Health, Metrics
 from ..replication.commands import COMMANDS, Side
-from ..rest import SERVLETS
+from ..rest.catalogue import catalogue_text
+from ..rest.servlets import SERVLETS
 from ..storage._base import declared
 from ..streams import STREAMS, Stream
 from ._process import Process
@@ -36,6 +37,7 @@ def generated_files() -> dict[str, str]:
         "docs/reference/workers.md": render_processes(PROCESSES, SERVLETS),
         "docs/reference/commands.md": render_commands(),
         "docs/map.md": render_map(_SOURCE),
+        "synapse_lite/rest/catalogue.json": catalogue_text(SERVLETS),
     }
 
 

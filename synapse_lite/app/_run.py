@@ -22,7 +22,7 @@ from ..http.site import build_site
 from ..replication.forwarding import MasterForwarder
 from ..replication.master import ReplicationPublisher
 from ..replication.worker import ReplicationFollower
-from ..rest import SERVLETS
+from ..rest.catalogue import mounts_of
 from ..server import Homeserver
 from ..storage._base import MasterStore
 from ..storage.background_updates import BackgroundUpdater
@@ -228,11 +228,14 @@ class Runner:
             factory: IProtocolFactory = publisher.factory
             return factory
         is_master = self.process.is_master
+        kinds = None if is_master else self.process.kinds
+        mounts = mounts_of(kinds)
         return build_site(
             self.hs,
             listener,
-            SERVLETS,
-            kinds=None if is_master else self.process.kinds,
+            mounts.servlets,
+            elsewhere=mounts.elsewhere,
+            kinds=kinds,
             serve_metrics=self.config.metrics.enable_metrics or not is_master,
             translate_error=translate_store_error,
             forwarder=None if is_master else self.hs.part(MasterForwarder),

@@ -144,6 +144,7 @@ def build_site(
     listener: Listener,
     servlets: Iterable[type[Servlet]],
     *,
+    elsewhere: Iterable[Endpoint] = (),
     kinds: Collection[str] | None = None,
     serve_metrics: bool = True,
     translate_error: TranslateError | None = None,
@@ -152,9 +153,9 @@ def build_site(
     """The site of a listener: those endpoints of `servlets` that belong to its resources.
 
     `kinds` are the kinds of worker that this process is; it then gets only endpoints that one of
-    them may serve, and passes other requests to `forwarder` if there is one. The master passes
-    None and gets all. `/health` is always there, `/_synapse/metrics` if the listener names it and
-    `serve_metrics`.
+    them may serve, and passes other requests to `forwarder` if there is one, also those of
+    endpoints `elsewhere`. The master passes None and gets all. `/health` is always there,
+    `/_synapse/metrics` if the listener names it and `serve_metrics`.
     """
     router: Router[Route] = Router()
     forward_routes = None
@@ -169,6 +170,7 @@ def build_site(
             (served if is_ours else others).append(declared)
         builder.mount(router, servlet, served)
         builder.mount_forwarding(router, others)
+    builder.mount_forwarding(router, elsewhere)
     builder.mount(router, Health, endpoints_of(Health))
     builder.mount(router, Metrics, endpoints_of(Metrics))
     return Site(

@@ -11,16 +11,21 @@ from synapse_lite.api.errors import (
     LimitExceededError,
     MatrixError,
     NotFoundError,
+    UnavailableError,
+    UnknownError,
     UnknownTokenError,
 )
 
 
 def classes() -> list[type[MatrixError]]:
-    """Every class of the module."""
+    """Every class of the module that declares an errcode."""
     return [
         value
         for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, MatrixError) and value is not MatrixError
+        if isinstance(value, type)
+        and issubclass(value, MatrixError)
+        and value is not MatrixError
+        and "ERRCODE" in vars(value)
     ]
 
 
@@ -40,6 +45,10 @@ class ErrorsTestCase(TestCase):
     def test_no_two_classes_share_an_errcode(self) -> None:
         codes = [cls.ERRCODE for cls in classes()]
         self.assertEqual(len(codes), len(set(codes)))
+
+    def test_one_without_an_errcode_of_its_own_comes_back_as_its_base(self) -> None:
+        error = MatrixError.from_json(503, UnavailableError("later").to_json())
+        self.assertEqual((type(error), error.status), (UnknownError, 503))
 
     def test_extra_fields_survive(self) -> None:
         sent = LimitExceededError(retry_after_ms=1500)

@@ -12,7 +12,7 @@ from synapse_lite.app.slctl import main
 from synapse_lite.app.table import PROCESSES
 from synapse_lite.http.endpoint import endpoints_of
 from synapse_lite.replication.commands import COMMANDS
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.streams import STREAMS
 
 from ..harness.homeserver import make_master, make_worker

@@ -33,7 +33,7 @@ from synapse_lite.config import Config, config_from_dict
 from synapse_lite.http.endpoint import Auth, Endpoint, Servlet, endpoint, endpoints_of
 from synapse_lite.http.request import Request
 from synapse_lite.http.resources import resource_of
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.util.json import JsonDict
 from tests.integration.processes import free_ports
 

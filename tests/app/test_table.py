@@ -8,7 +8,7 @@ from synapse_lite.app._process import Process, combine
 from synapse_lite.app.table import MASTER, PROCESSES, WORKERS
 from synapse_lite.http.endpoint import endpoints_of
 from synapse_lite.http.resources import resource_of, with_included
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 
 from ..harness.homeserver import make_master, make_worker
 

@@ -16,14 +16,14 @@ from synapse_lite.config import Config, config_from_dict
 from synapse_lite.config.listeners import Listener, ListenerResource
 from synapse_lite.crypto.signing import generate_signing_key
 from synapse_lite.http.site import Site, build_site
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.server import Homeserver
 from synapse_lite.storage._base import BaseStore, FollowerStore, MasterStore
 from synapse_lite.storage.background_updates import BackgroundUpdater
 from synapse_lite.storage.database import DatabasePool
 from synapse_lite.storage.engines import create_engine
 from synapse_lite.storage.schema.prepare import prepare_database
-from synapse_lite.streams import Stream
+from synapse_lite.streams import EPOCH_SHIFT, Live, Stream
 from synapse_lite.util.background import start
 from synapse_lite.util.clock import Clock
 from synapse_lite.util.threads import InlineThreads, Threads
@@ -32,6 +32,8 @@ from .http import Answer, Connection, make_request, start_request
 from .openapi import check_answer
 
 T = TypeVar("T")
+
+_ALL_ROWS = 1_000_000
 
 START_SECONDS = 1_700_000_000
 """What the fake clock shows at first."""
@@ -222,9 +224,21 @@ class Follower(Server):
         assert isinstance(self.store, FollowerStore)
         self._followed = set(self.store.followed)
         for stream in self.store.followed:
-            self.store.start_at(stream, master.store.current_token(stream))
+            self._begin(stream, master)
         master.store.follow(self._rows)
         process.prepare(self.hs)
+
+    def _begin(self, stream: Stream, master: Master) -> None:
+        """From now on; of what is in the memory of the master, everything."""
+        token = master.store.current_token(stream)
+        if not isinstance(stream.rows, Live):
+            self.store.start_at(stream, token)
+            return
+        begin = token >> EPOCH_SHIFT << EPOCH_SHIFT
+        self.store.start_at(stream, begin)
+        for at, row in now(master.store.rows_between(stream, begin, token, _ALL_ROWS)):
+            self._rows(stream, at, [row])
+        self._rows(stream, token, ())
 
     def _rows(self, stream: Stream, token: int, rows: Any) -> None:
         if stream in self._followed:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.app.table import MASTER, PROCESSES, WORKERS
 from synapse_lite.http.endpoint import endpoints_of
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.storage._base import BaseStore
 from synapse_lite.storage.datastore import DataStore
 from synapse_lite.storage.declarations import DeclarationError, check_declarations

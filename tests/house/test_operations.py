@@ -9,7 +9,7 @@ from twisted.trial.unittest import TestCase
 from synapse_lite.api.errors import UnrecognizedError
 from synapse_lite.http.endpoint import endpoints_of
 from synapse_lite.http.router import Router
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from tests.harness.openapi import operations
 
 MISSING = frozenset(

@@ -42,7 +42,7 @@ LISTENER = Listener(port=9093, resources=(ListenerResource(names=("replication",
 
 KEY = generate_signing_key("test")
 
-RECEIPT_COLUMNS = ("room_id", "receipt_type", "user_id", "event_id", "data", "thread_id")
+RECEIPT_COLUMNS = RECEIPTS.fields
 
 
 def receipt(number: int, text: str = "") -> ReceiptRow:
@@ -293,7 +293,9 @@ def _disconnect(publisher: ReplicationPublisher) -> None:
 
 def _create_tables(txn: Transaction) -> None:
     """What the positions are read from, and the tables that the tests use."""
-    columns = ", ".join(f"{name} TEXT" for name in RECEIPT_COLUMNS)
+    columns = ", ".join(
+        f"{name} {'BIGINT' if name.endswith('_ordering') else 'TEXT'}" for name in RECEIPT_COLUMNS
+    )
     txn.execute(f"CREATE TABLE receipts (stream_id BIGINT, {columns})")
     txn.execute(
         "CREATE TABLE IF NOT EXISTS cache_invalidation_stream"

@@ -60,7 +60,7 @@ class CatchUpTests(ReplicationCase):
 
     def test_rows_are_plain_json_values(self) -> None:
         self.fill(1)
-        row = '["!room:test","m.read","@user:test","$event1",{"text":""},""]'
+        row = '["!room:test","m.read","@user:test","$event1",{"text":""},"",0]'
         self.assertIn(f"RDATA receipts 1 {row}", self.ask("REPLICATE receipts 0"))
         self.fill(1)
         [live] = self.peer.heard()

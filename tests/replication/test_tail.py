@@ -33,6 +33,7 @@ class TailTests(ReplicationCase):
             [
                 'receipts 2 room_id="!room:test" receipt_type="m.read" user_id="@user:test"'
                 ' event_id="$event2" data={"text":"two words"} thread_id=""'
+                " event_stream_ordering=0"
             ],
         )
         self.now(self.publisher.stop())

@@ -322,7 +322,7 @@ class RowTypeTests(ReplicationCase):
     def test_rows_of_a_newer_master_have_more_columns(self) -> None:
         store, _, link = self.worker()
         [pump] = link.pumps
-        row = '["!r","m.read","@u","$new",{},"","a column of the future"]'
+        row = '["!r","m.read","@u","$new",{},"",7,"a column of the future"]'
         pump.client.dataReceived(f"RDATA receipts 1 {row}\n".encode())
         self.assertEqual(store.applied, [(1, "$new")])
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.http.endpoint import Endpoint, endpoints_of
-from synapse_lite.rest import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.storage import _attempt
 from synapse_lite.storage.transaction import Transaction
 

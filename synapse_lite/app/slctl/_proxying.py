@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...rest import SERVLETS
+from ...rest.servlets import SERVLETS
 from .._nginx import NginxSettings, render_server
 from .._proxy import backend_of
 from ..table import WORKERS
