@@ -103,8 +103,8 @@ class Attempt:
         while True:
             try:
                 outcome = session.engine.outcome_of(session.connection(), mark)
-            except session.engine.driver_error:
-                logger.warning("Cannot ask for the outcome of %s", self.name, exc_info=True)
+            except session.engine.driver_error as error:
+                logger.warning("Cannot ask for the outcome of %s: %s", self.name, error)
                 session.close()
                 outcome = None
             if outcome is not None:
