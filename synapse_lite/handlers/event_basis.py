@@ -51,7 +51,9 @@ class EventBasisReader:
         self._store = hs.part(EventsWorkerStore)
         self._states = hs.part(StateService)
         self._entries: LruCache[tuple[int, StateKey], str | None] = LruCache(
-            "state_entries_for_new_events", max_entries=_ENTRIES_KEPT
+            "state_entries_for_new_events",
+            max_entries=_ENTRIES_KEPT,
+            budget=self._store.caches.budget,
         )
 
     async def basis_of(

@@ -51,7 +51,9 @@ MAX_ATTEMPTS = 5
 
 _RETRY_AFTER_MS = 1_000
 
-_RESPONSES_KEPT_MS = 30 * 60 * 1000
+_RESPONSES_KEPT_MS = 2 * 60 * 1000
+"""As long as clients go on asking again; later the database knows."""
+
 _RESPONSES_KEPT = 10_000
 
 _TIMESTAMPS_KEPT_MS = 10_000

@@ -23,6 +23,7 @@ class FiltersHandler:
             "compiled_filters",
             max_bytes=_COMPILED_BYTES,
             size_of=lambda compiled: 2000 + 8 * len(compiled.key),
+            budget=self._store.caches.budget,
         )
 
     async def get(self, user_id: str, filter_id: str) -> JsonDict:

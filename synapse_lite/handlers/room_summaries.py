@@ -129,7 +129,10 @@ class RoomSummaries:
         self._state = hs.part(CurrentStateWorkerStore)
         self._memberships = hs.part(MembershipsWorkerStore)
         self._kept: LruCache[str, tuple[int, RoomSummary]] = LruCache(
-            "room_summaries", max_entries=_SUMMARIES_KEPT, size_of=_weight
+            "room_summaries",
+            max_entries=_SUMMARIES_KEPT,
+            size_of=_weight,
+            budget=self._state.caches.budget,
         )
 
     async def of_rooms(self, room_ids: Collection[str]) -> dict[str, RoomSummary]:

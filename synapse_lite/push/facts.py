@@ -33,6 +33,7 @@ class PushFacts:
             "push_rules_of_users",
             max_entries=_USERS_WITH_RULES,
             size_of=lambda rules: 5000 + 1000 * len(rules.changes.rules),
+            budget=self._push_rules.caches.budget,
         )
 
     async def rules_of(self, user_id: str) -> UserRules:

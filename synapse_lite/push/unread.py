@@ -48,7 +48,10 @@ class UnreadCounts:
         self._memberships = hs.part(MembershipsWorkerStore)
         self._push_rules = hs.part(PushRulesWorkerStore)
         self._classes: LruCache[tuple[Rule[Effect], ...], RuleClass] = LruCache(
-            "push_rule_classes", max_entries=_CLASSES, size_of=lambda rules: 5000
+            "push_rule_classes",
+            max_entries=_CLASSES,
+            size_of=lambda rules: 5000,
+            budget=self._events.caches.budget,
         )
         self._told = self._events.current_token(EVENTS)
         self._tails = Tails(self._told)

@@ -67,6 +67,7 @@ class StateService:
             max_entries=_RESULTS_KEPT,
             max_bytes=_RESULTS_BYTES,
             size_of=lambda resolved: resolved.size_bytes,
+            budget=self._store.caches.budget,
         )
         self._resolving: SharedCall[frozenset[int], ResolvedState] = SharedCall()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..types.requester import Requester
+from ..util.caches.budget import MemoryBudget
 from ..util.caches.lru import LruCache
 from ..util.caches.missing import Missing
 
@@ -22,9 +23,12 @@ _Sent = dict[str, tuple[str, int]]
 class SentMembers:
     """Membership events by device and room, each with the position of the answer it was in."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._sent: LruCache[_Key, _Sent] = LruCache(
-            "sync_sent_members", max_bytes=_CACHE_BYTES, size_of=lambda sent: 300 + 200 * len(sent)
+            "sync_sent_members",
+            max_bytes=_CACHE_BYTES,
+            size_of=lambda sent: 300 + 200 * len(sent),
+            budget=budget,
         )
 
     def has(

@@ -72,7 +72,10 @@ class Pieces:
         self._store = hs.part(EventsWorkerStore)
         self._store.follow(self._rows)
         self._kept: LruCache[_Key, Piece] = LruCache(
-            "sync_pieces", max_bytes=_CACHE_BYTES, size_of=lambda piece: piece.size_bytes
+            "sync_pieces",
+            max_bytes=_CACHE_BYTES,
+            size_of=lambda piece: piece.size_bytes,
+            budget=self._store.caches.budget,
         )
         self._made: deque[tuple[int, _Key]] = deque()
         self._making: SharedCall[_Key, Piece] = SharedCall()

@@ -83,7 +83,7 @@ class RoomParts:
         self._bundles = bundles
         self._pieces = Pieces(hs, formatter)
         self._summaries = Summaries(hs)
-        self._sent = SentMembers()
+        self._sent = SentMembers(self._timelines.caches.budget)
 
     async def build(
         self,

@@ -6,6 +6,7 @@ from twisted.trial.unittest import TestCase
 
 from synapse_lite.sync.lazy_members import SentMembers
 from synapse_lite.types.requester import Requester
+from synapse_lite.util.caches.budget import MemoryBudget
 
 PHONE = Requester("@alice:test", "PHONE")
 LAPTOP = Requester("@alice:test", "LAPTOP")
@@ -14,7 +15,7 @@ ROOM, BOB = "!room:test", "@bob:test"
 
 class SentMembersTests(TestCase):
     def setUp(self) -> None:
-        self.sent = SentMembers()
+        self.sent = SentMembers(MemoryBudget(1_000_000))
 
     def has(self, requester: Requester, event_id: str, since: int, room_id: str = ROOM) -> bool:
         return self.sent.has(requester, room_id, BOB, event_id, since)
