@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..storage.unread import EVERYBODY, ReadPositions
@@ -22,6 +22,9 @@ MAX_BYTES = 64 * 1024 * 1024
 _ROOM_BYTES = 800
 _RECORD_BYTES = 400
 _COUNTER_BYTES = 700
+
+
+_NO_RESULTS: Mapping[RuleClass, Result[Effect]] = {}
 
 
 class Record:
@@ -45,7 +48,11 @@ class Record:
         self.sender, self.thread_id, self.notifies, highlights, _, self.is_read = notice
         self.highlights = frozenset(highlights) if highlights else None
         self.is_redacted = False
-        self.results: dict[RuleClass, Result[Effect]] = {}
+        self.results: Mapping[RuleClass, Result[Effect]] = _NO_RESULTS
+
+    def add_result(self, rules: RuleClass, result: Result[Effect]) -> None:
+        """What the event is to a class whose rules look at events."""
+        self.results = {**self.results, rules: result}
 
     def effect_on(self, rules: RuleClass, reader: Reader) -> Effect:
         """What the event does to the counts of a reader who did not send it."""

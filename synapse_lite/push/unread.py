@@ -198,7 +198,7 @@ class UnreadCounts:
         for record in wanted:
             event = events.get(record.event_id)
             if event is not None:
-                record.results[rules] = await self._facts.evaluate(rules.evaluator, event)
+                record.add_result(rules, await self._facts.evaluate(rules.evaluator, event))
 
     # Reading
 

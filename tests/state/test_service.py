@@ -16,6 +16,7 @@ from synapse_lite.state.service import ResolvedState, StateService
 from synapse_lite.storage.events import EventsWorkerStore
 from synapse_lite.storage.state_groups import StateGroupsWorkerStore, UnknownStateGroupError
 from synapse_lite.types.state_map import StateKey, StateMap
+from synapse_lite.util.caches.registry import CacheRegistry
 from tests.events.support import ALICE, BOB, CAROL, MemoryLoader, Room
 
 VERSION = ROOM_VERSIONS["11"]
@@ -25,6 +26,7 @@ class MemoryStore:
     """The reads that the service makes, over states and events in memory."""
 
     def __init__(self) -> None:
+        self.caches = CacheRegistry(1_000_000)
         self.states: dict[int, StateMap] = {}
         self.loader = MemoryLoader({})
         self.whole_reads = 0
