@@ -23,8 +23,9 @@ COMMIT_STATEMENTS = 10
 
 INITIAL_TRANSACTIONS = 6
 ROOMS_PER_TRANSACTION = 100
-COLD_TRANSACTIONS = 4
-"""What a process that has only just begun reads more: the token, the account, and its like."""
+COLD_TRANSACTIONS = 5
+"""What a process that has only just begun reads more: the token, the account, and its like; and the
+rooms of those who are online."""
 
 
 class BudgetCase(RoomsCase):

@@ -11,7 +11,7 @@ from synapse_lite.app.client_reader import CLIENT_READER
 from synapse_lite.handlers.guest_access import GuestAccessDuty
 from synapse_lite.handlers.membership import JOIN, MembershipHandler
 from synapse_lite.http.endpoint import Auth, endpoints_of
-from synapse_lite.rest.client import SERVLETS
+from synapse_lite.rest.servlets import SERVLETS
 from synapse_lite.types.requester import Requester
 from tests.harness.homeserver import UNLIMITED, make_master, make_worker, now
 
@@ -79,6 +79,7 @@ def _declared() -> dict[tuple[str, str], Auth]:
     return {
         (method, re.sub(r"{\w+}", "{}", endpoint.template)): endpoint.auth
         for servlet in SERVLETS
+        if servlet.__module__.startswith("synapse_lite.rest.client.")
         for endpoint in endpoints_of(servlet)
         for method in endpoint.methods
         if endpoint.auth in (Auth.USER, Auth.GUEST, Auth.ADMIN)
