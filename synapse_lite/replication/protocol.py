@@ -192,11 +192,11 @@ class ReplicationConnection(LineOnlyReceiver):
         self.transport.loseConnection()
         self._abort_timer = self.clock.later(ABORT_SECONDS, self.transport.abortConnection)
 
-    def close_with_error(self, message: str, reason: str) -> None:
-        """Tell the peer why, ahead of whatever is queued, and close."""
+    def close_with_error(self, message: str, reason: str, *, level: int = logging.ERROR) -> None:
+        """Tell the peer why, ahead of whatever is queued, and close. `level` is for the log."""
         if not self.is_open:
             return
-        logger.error("Closing %r: %s", self, message)
+        logger.log(level, "Closing %r: %s", self, message)
         self._write(commands.Error(message).to_line().encode("utf-8") + b"\n")
         self.close(reason)
 
@@ -339,7 +339,8 @@ class ReplicationConnection(LineOnlyReceiver):
         if self.is_let_in and now - self._last_sent >= PING_SECONDS:
             self.send_ping()
         if self._has_pinged and now - self._last_received > SILENCE_SECONDS:
-            self.close_with_error("Ping timeout", "ping timeout")
+            # Of the network or the peer, not of this process.
+            self.close_with_error("Ping timeout", "ping timeout", level=logging.WARNING)
 
     # What is measured.
 

@@ -146,7 +146,7 @@ class KeepAliveTests(ReplicationCase):
         client.say("PING 1")
         self.advance(25)
         self.assertFalse(client.is_closed)
-        with self.logged():
+        with self.logged("WARNING"):
             self.advance(5)
         self.assertTrue(client.is_closed)
         self.assertEqual(client.heard()[-1], "ERROR Ping timeout")
@@ -174,7 +174,7 @@ class KeepAliveTests(ReplicationCase):
         self.assertFalse(client.is_closed)
         self.reactor.advance(5)
         self.assertFalse(client.is_closed)
-        with self.logged():
+        with self.logged("WARNING"):
             self.advance(30)
         self.assertTrue(client.is_closed)
 

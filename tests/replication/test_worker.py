@@ -183,7 +183,7 @@ class ReconnectingTests(ReplicationCase):
     def test_a_silent_master_is_left(self) -> None:
         _, follower, link = self.worker()
         [pump] = link.pumps
-        with self.logged() as logged:
+        with self.logged("WARNING") as logged:
             for _ in range(31):
                 self.reactor.advance(1)
                 pump.serverIO.getOutBuffer()
