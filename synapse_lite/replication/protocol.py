@@ -150,7 +150,7 @@ class ReplicationConnection(LineOnlyReceiver):
         self.transport.registerProducer(self, True)
         self._ticking = self.clock.every(PING_SECONDS, self._tick, name="replication keep-alive")
         self._handshake_timer = self.clock.later(
-            HANDSHAKE_SECONDS, self.close_with_error, "The handshake took too long", "handshake"
+            HANDSHAKE_SECONDS, self._leave_silent_peer, "The handshake took too long", "handshake"
         )
         OPEN.connections.add(self)
         logger.info("Connected: %r", self)
@@ -339,8 +339,11 @@ class ReplicationConnection(LineOnlyReceiver):
         if self.is_let_in and now - self._last_sent >= PING_SECONDS:
             self.send_ping()
         if self._has_pinged and now - self._last_received > SILENCE_SECONDS:
-            # Of the network or the peer, not of this process.
-            self.close_with_error("Ping timeout", "ping timeout", level=logging.WARNING)
+            self._leave_silent_peer("Ping timeout", "ping timeout")
+
+    def _leave_silent_peer(self, message: str, reason: str) -> None:
+        """Close what hears nothing: a fault of the network or the peer, not of this process."""
+        self.close_with_error(message, reason, level=logging.WARNING)
 
     # What is measured.
 

@@ -84,7 +84,7 @@ class SecretTests(ReplicationCase):
         client, _ = self.challenged()
         self.advance(9)
         self.assertFalse(client.is_closed)
-        with self.logged():
+        with self.logged("WARNING"):
             self.advance(1)
         self.assertTrue(client.is_closed)
 

@@ -195,7 +195,7 @@ class ReconnectingTests(ReplicationCase):
         link = MemoryEndpoint(self.publisher, self.reactor)
         follower.start(link)
         [pump] = link.pumps
-        with self.logged():
+        with self.logged("WARNING"):
             self.advance(10)
         self.assertFalse(pump.client.is_open)
 
