@@ -145,7 +145,9 @@ class PostgresServer:
                 raise RuntimeError("PostgreSQL does not die")
             time.sleep(0.01)
         # Its number may not be free yet, which would keep the next start from going on.
-        os.unlink(os.path.join(self.data, "postmaster.pid"))
+        lock = f"{self.folder}/.s.PGSQL.{self._settings.get('port', '5432')}.lock"
+        for path in (os.path.join(self.data, "postmaster.pid"), lock):
+            os.unlink(path)
 
     def kill_if_running(self) -> None:
         """Leave nothing behind, in whatever state it is."""
