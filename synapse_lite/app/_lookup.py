@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config import Config
 from ._files import StartError
 from ._process import Process
-from .generic_worker import choose
+from .kinds.generic_worker import choose
 from .table import MASTER, WORKERS
 
 APP_PACKAGE = "synapse_lite.app"

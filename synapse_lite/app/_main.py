@@ -1,8 +1,7 @@
-"""The command line of a process: `python -m synapse_lite.app.<name> -c FILE [-c FILE …]`."""
+"""What a process is to the operating system: signals, daemons, exit codes."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import CancelledError, Deferred
 
-from ..config import Config, ConfigError, read_config
+from ..config import Config
 from ..config.worker import MASTER_APP
 from ..logging.setup import (
     LoggingSetupError,
@@ -40,17 +39,22 @@ logger = logging.getLogger(__name__)
 
 
 def main(
-    process: Process | Callable[[Config], Process], arguments: list[str] | None = None
+    process: Process | Callable[[Config], Process],
+    config: Config,
+    files: list[str],
+    *,
+    daemonize: bool,
 ) -> None:
-    """Run a process until it is told to stop; a function says which, given the configuration."""
-    options = _parse(arguments)
+    """Run a process until it is told to stop; a function says which, given the configuration.
+
+    `files` are the configuration as it was named.
+    """
     try:
-        config = read_config(options.config)
         chosen = process if isinstance(process, Process) else process(config)
         _check_app(chosen, config)
-    except (ConfigError, StartError) as error:
+    except StartError as error:
         sys.exit(str(error))
-    _Main(chosen, config, options.config, daemonize=options.daemonize).run()
+    _Main(chosen, config, files, daemonize=daemonize).run()
 
 
 def _check_app(process: Process, config: Config) -> None:
@@ -60,24 +64,8 @@ def _check_app(process: Process, config: Config) -> None:
         raise StartError(f"worker_app: the configuration is for {expected}, this is {process.app}")
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A process of synapse_lite.")
-    parser.add_argument(
-        "-c",
-        "--config",
-        action="append",
-        required=True,
-        metavar="FILE",
-        help="configuration file or folder; later ones override earlier ones",
-    )
-    parser.add_argument(
-        "-D", "--daemonize", action="store_true", help="go to the background once started"
-    )
-    return parser.parse_args(arguments)
-
-
 class _Main:
-    """What a process is to the operating system. `files` are the configuration as it was named."""
+    """See the module."""
 
     def __init__(
         self, process: Process, config: Config, files: list[str], *, daemonize: bool

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .client_reader import CLIENT_READER
-from .event_creator import EVENT_CREATOR
-from .homeserver import MASTER
-from .synchrotron import SYNCHROTRON
-from .user_dir import USER_DIR
+from .kinds.client_reader import CLIENT_READER
+from .kinds.event_creator import EVENT_CREATOR
+from .kinds.homeserver import MASTER
+from .kinds.synchrotron import SYNCHROTRON
+from .kinds.user_dir import USER_DIR
 
 WORKERS = (CLIENT_READER, EVENT_CREATOR, SYNCHROTRON, USER_DIR)
 """Kinds of worker; a generic_worker combines some of them."""

@@ -1,26 +1,8 @@
-"""The user_dir: finds users by name. What it finds, the master keeps up to date."""
+"""Starts a user_dir; what that is stands in `kinds.user_dir`."""
 
 from __future__ import annotations
 
-from ..storage._base import FollowerStore
-from ..storage.accounts import AccountsWorkerStore
-from ..storage.user_directory import UserDirectoryWorkerStore
-from ._main import main
-from ._process import Process
-from ._worker import BINDINGS, RESOURCES
-
-
-class UserDirStore(UserDirectoryWorkerStore, AccountsWorkerStore, FollowerStore):
-    """What the user_dir reads."""
-
-
-USER_DIR = Process(
-    name="user_dir",
-    purpose="Finds users by name.",
-    store=UserDirStore,
-    resources=RESOURCES,
-    bindings=BINDINGS,
-)
+from ._launch import launch
 
 if __name__ == "__main__":
-    main(USER_DIR)
+    launch("user_dir:USER_DIR")

@@ -21,10 +21,14 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
     IStreamClientEndpoint,
 )
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
+
+try:
+    from twisted.internet.ssl import optionsForClientTLS
+except ImportError:  # a process that speaks no TLS leaves it out, see `app._launch`
+    optionsForClientTLS = None  # type: ignore[assignment]
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -134,7 +138,14 @@ class CheckedEndpointFactory:
         self._allows = allows
 
     def endpointForURI(self, uri: URI) -> CheckedEndpoint:
-        """The endpoint of an http or https URI; certificates are checked."""
+        """The endpoint of an http or https URI; certificates are checked.
+
+        Raises ConnectError for https in a process that speaks no TLS.
+        """
         host = uri.host.decode("ascii").strip("[]")
-        tls_options = optionsForClientTLS(host) if uri.scheme == b"https" else None
+        tls_options = None
+        if uri.scheme == b"https":
+            if optionsForClientTLS is None:
+                raise ConnectError(string="This process speaks no TLS")
+            tls_options = optionsForClientTLS(host)
         return CheckedEndpoint(self._reactor, host, uri.port, self._allows, tls_options)

@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import attrs
-from OpenSSL import SSL
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory, IProtocolFactory
@@ -17,6 +16,11 @@ from ..config.listeners import Listener
 from ..config.tls import TlsConfig
 from ..util.clock import Clock
 from .site import Site
+
+try:
+    from OpenSSL import SSL
+except ImportError:  # a process that speaks no TLS leaves it out, see `app._launch`
+    SSL = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import linecache
 
 
 def settle_memory() -> None:
@@ -12,6 +13,8 @@ def settle_memory() -> None:
     Modules, classes and routes are some hundred thousand objects that never go away; each full
     collection would look at all of them, and nobody is answered meanwhile.
     """
+    # The sources of generated methods, a megabyte that only tracebacks through them would show.
+    linecache.clearcache()
     gc.collect()
     gc.freeze()
     _give_back()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from synapse_lite.app.client_reader import CLIENT_READER
-from synapse_lite.app.event_creator import EVENT_CREATOR
-from synapse_lite.app.synchrotron import SYNCHROTRON
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.event_creator import EVENT_CREATOR
+from synapse_lite.app.kinds.synchrotron import SYNCHROTRON
 from synapse_lite.replication.send_event import EventSink
 from tests.handlers.test_event_creation import WireSink
 from tests.harness.costs import Costs, costs_of

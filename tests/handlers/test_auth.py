@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.handlers.access_tokens import make_access_token, may_be_access_token
 from synapse_lite.storage.access_tokens import hash_token
 from tests.harness.homeserver import SameAnswerCase, Server, make_master, make_worker, now

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.handlers import client_ips
 from synapse_lite.handlers.client_ips import MasterClientIps
 from synapse_lite.replication.commands import UserIp

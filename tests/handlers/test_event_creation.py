@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from synapse_lite.api.errors import ForbiddenError
-from synapse_lite.app.event_creator import EVENT_CREATOR
+from synapse_lite.app.kinds.event_creator import EVENT_CREATOR
 from synapse_lite.events.context import EventContext
 from synapse_lite.events.event import Event
 from synapse_lite.handlers.event_basis import MAX_PREV_EVENTS, choose_heads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synapse_lite.api.errors import NotFoundError
-from synapse_lite.app.event_creator import EVENT_CREATOR
+from synapse_lite.app.kinds.event_creator import EVENT_CREATOR
 from synapse_lite.crypto.keys import SigningKey
 from synapse_lite.events.builder import build_event
 from synapse_lite.events.event import EventMetadata

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
+from functools import cached_property
+from typing import Any
 from urllib.parse import parse_qs
 
 import attrs
-import jinja2
 
 from ...api.constants import LoginType
 from ...api.errors import InvalidParamError, MatrixError
@@ -52,10 +54,14 @@ class AuthFallback(Servlet):
     def __init__(self, hs: Homeserver) -> None:
         super().__init__(hs)
         self._fallback = hs.part(UiAuthFallback)
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("synapse_lite.rest.client"), autoescape=True
-        )
-        self._template = environment.get_template("auth_fallback.html.j2")
+
+    @cached_property
+    def _template(self) -> Any:
+        # Few servers ever show the page; the others need not keep Jinja in memory for it.
+        jinja2 = importlib.import_module("jinja2")
+        loader = jinja2.PackageLoader("synapse_lite.rest.client")
+        environment = jinja2.Environment(loader=loader, autoescape=True)
+        return environment.get_template("auth_fallback.html.j2")
 
     async def get(self, request: Request, stage: str) -> Response:
         """The form."""

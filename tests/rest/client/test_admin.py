@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.handlers.client_ips import MasterClientIps
 from tests.harness.homeserver import make_worker, now
 from tests.rest.client.rooms import ALICE, BOB, RoomsCase

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.handlers.guest_access import GuestAccessDuty
 from synapse_lite.handlers.membership import JOIN, MembershipHandler
 from synapse_lite.http.endpoint import Auth, endpoints_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from tests.harness.homeserver import SameAnswerCase, make_master, make_worker
 
 ALICE = "profile/@alice:test"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.handlers.access_tokens import REFRESH_PREFIX, make_token
 from synapse_lite.handlers.token_expiry import TokenExpiry
 from synapse_lite.replication.token_confirmation import TokenConfirmation

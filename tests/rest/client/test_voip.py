@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.app.client_reader import CLIENT_READER
+from synapse_lite.app.kinds.client_reader import CLIENT_READER
 from synapse_lite.config._problems import ConfigError
 from tests.harness.homeserver import START_SECONDS, make_config, make_master, make_worker
 

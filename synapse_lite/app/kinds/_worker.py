@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..handlers.auth import AccountAuthenticator
-from ..handlers.client_ips import ClientIps, WorkerClientIps
-from ..handlers.syncing_users import SyncingUsers, WorkerSyncingUsers
-from ..http.authenticator import Authenticator
-from ..replication.send_event import EventSink, MasterEventSink
-from ..replication.token_confirmation import TokenConfirmation, WorkerTokenConfirmation
+from ...handlers.auth import AccountAuthenticator
+from ...handlers.client_ips import ClientIps, WorkerClientIps
+from ...handlers.syncing_users import SyncingUsers, WorkerSyncingUsers
+from ...http.authenticator import Authenticator
+from ...replication.send_event import EventSink, MasterEventSink
+from ...replication.token_confirmation import TokenConfirmation, WorkerTokenConfirmation
 
 RESOURCES = ("client", "metrics", "health")
 """What the listeners of a worker that serves clients may name."""
