@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -23,7 +23,7 @@ from ..types.tokens import InvalidTokenError, RoomToken
 from ..util.json import JsonDict
 from .event_format import EventFormatter
 from .relation_bundles import RelationBundles
-from .visibility import EventVisibility, ReadAccess, no_event
+from .visibility import EventVisibility, ReadAccess, is_heard, no_event
 
 MAX_PAGE = 1000
 """Most events of one answer."""
@@ -164,7 +164,7 @@ class MessagesHandler:
             events = [
                 event
                 for event in found
-                if event.event_id in memberships and _is_heard(event, ignored)
+                if event.event_id in memberships and is_heard(event, ignored)
             ]
             if events:
                 return events, memberships, position
@@ -199,7 +199,7 @@ class MessagesHandler:
         memberships = {**memberships, **beside}
         ignored = await self._account_data.get_ignored_users(requester.user_id)
         heard = [
-            [other for other in side if other.event_id in beside and _is_heard(other, ignored)]
+            [other for other in side if other.event_id in beside and is_heard(other, ignored)]
             for side in (around.before, around.after)
         ]
         before, after = heard
@@ -256,11 +256,6 @@ class MessagesHandler:
         ids = await self._groups.get_filtered_state_ids(event.metadata.state_group, keys)
         found = await self._current_state.load_state(ids)
         return await self._formatter.to_client(list(found.values()), requester, with_previous=False)
-
-
-def _is_heard(event: Event, ignored: Collection[str]) -> bool:
-    """Whether somebody who ignores these users is shown the event ("Ignoring Users")."""
-    return event.is_state or event.sender not in ignored
 
 
 def parse_page_token(text: str | None, name: str) -> RoomToken | None:

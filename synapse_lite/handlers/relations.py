@@ -18,7 +18,7 @@ from ..util.json import JsonDict
 from .event_format import EventFormatter
 from .messages import PageRequest
 from .relation_bundles import RelationBundles
-from .visibility import EventVisibility, ReadAccess, no_event
+from .visibility import EventVisibility, ReadAccess, is_heard, no_event
 
 _MAX_HIDDEN_PAGES = 5
 """How many pages without anything that the user may see are passed over in one request."""
@@ -81,7 +81,7 @@ class RelationsHandler:
             events = [
                 event
                 for event in found
-                if event.event_id in memberships and (event.is_state or event.sender not in ignored)
+                if event.event_id in memberships and is_heard(event, ignored)
             ]
             if events or position is None:
                 return events, memberships, position

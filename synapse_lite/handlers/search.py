@@ -11,6 +11,7 @@ from ..api.constants import Membership
 from ..api.errors import MatrixError
 from ..events.event import Event
 from ..server import Homeserver
+from ..storage.account_data import AccountDataWorkerStore
 from ..storage.memberships import MembershipsWorkerStore
 from ..storage.search import FoundMessage, SearchWorkerStore
 from ..streams import EVENTS
@@ -21,7 +22,7 @@ from .relation_bundles import RelationBundles
 from .room_state import RoomStateReader
 from .search_context import ContextReader
 from .search_request import RANK, SearchRequest, SearchToken, rank
-from .visibility import EventVisibility
+from .visibility import EventVisibility, is_heard
 
 MAX_WINDOWS = 3
 """How many looks into the index one request may take to find something to show."""
@@ -41,6 +42,15 @@ class Stay:
     def includes(self, ordering: int) -> bool:
         """Whether the user has certainly been there since before the position."""
         return self.since is not None and ordering >= self.since
+
+
+@attrs.frozen
+class _Searcher:
+    """Who searches: when they were in which rooms, and whom they ignore."""
+
+    requester: Requester
+    stays: Mapping[str, Stay]
+    ignored: frozenset[str]
 
 
 @attrs.frozen
@@ -79,6 +89,7 @@ class SearchHandler:
 
     def __init__(self, hs: Homeserver) -> None:
         self._store = hs.part(SearchWorkerStore)
+        self._account_data = hs.part(AccountDataWorkerStore)
         self._memberships = hs.part(MembershipsWorkerStore)
         self._visibility = hs.part(EventVisibility)
         self._formatter = hs.part(EventFormatter)
@@ -94,8 +105,12 @@ class SearchHandler:
         """
         if not self._enabled:
             raise MatrixError("Searching is turned off on this server", status=400)
-        stays = await self._stays(requester, asked)
-        page = await self._page(requester, asked, stays)
+        searcher = _Searcher(
+            requester,
+            await self._stays(requester, asked),
+            await self._account_data.get_ignored_users(requester.user_id),
+        )
+        page = await self._page(searcher, asked)
         events = await self._store.get_events([found.event_id for found in page.results])
         results = {
             event_id: event
@@ -105,7 +120,7 @@ class SearchHandler:
         answer: JsonDict = {
             "count": page.count,
             "highlights": asked.highlights,
-            "results": await self._results(requester, asked, stays, page, results),
+            "results": await self._results(searcher, asked, page, results),
         }
         if asked.group_by:
             answer["groups"] = page.groups
@@ -134,13 +149,11 @@ class SearchHandler:
             if asked.event_filter.wants_room(room_id) and wanted in (None, room_id)
         }
 
-    async def _page(
-        self, requester: Requester, asked: SearchRequest, stays: Mapping[str, Stay]
-    ) -> _Page:
+    async def _page(self, searcher: _Searcher, asked: SearchRequest) -> _Page:
         token = asked.token or SearchToken(self._store.current_token(EVENTS) + 1)
         is_ranked = asked.order_by == RANK
         for _ in range(MAX_WINDOWS):
-            window = await self._window(requester, asked, stays, token)
+            window = await self._window(searcher, asked, token)
             results = window.messages[token.done : token.done + asked.limit]
             following = window.after(token.done + len(results), is_ranked)
             if results or following is None:
@@ -151,18 +164,14 @@ class SearchHandler:
         return _Page(results, count, following, groups)
 
     async def _window(
-        self,
-        requester: Requester,
-        asked: SearchRequest,
-        stays: Mapping[str, Stay],
-        token: SearchToken,
+        self, searcher: _Searcher, asked: SearchRequest, token: SearchToken
     ) -> _Window:
         found = await self._store.search_messages(
-            asked.words, stays.keys(), below=token.below, event_filter=asked.for_storage()
+            asked.words, searcher.stays.keys(), below=token.below, event_filter=asked.for_storage()
         )
         messages = [
             message
-            for message in await self._visible(requester, stays, found.messages)
+            for message in await self._visible(searcher, found.messages)
             if all(getattr(message, key) == value for key, value in token.where.items())
         ]
         if asked.order_by == RANK:
@@ -170,9 +179,13 @@ class SearchHandler:
         return _Window(token, messages, found.reached)
 
     async def _visible(
-        self, requester: Requester, stays: Mapping[str, Stay], messages: Iterable[FoundMessage]
+        self, searcher: _Searcher, messages: Iterable[FoundMessage]
     ) -> list[FoundMessage]:
-        """Those that the user may see. Only what is older than the user's stay is read for that."""
+        """Those that the user may see, and wants to.
+
+        Only events that are older than the user's stay, or of ignored users, are read for that.
+        """
+        stays, ignored = searcher.stays, searcher.ignored
         possible = [
             message
             for message in messages
@@ -181,27 +194,34 @@ class SearchHandler:
         unclear = [
             message.event_id
             for message in possible
-            if not stays[message.room_id].includes(message.stream_ordering)
+            if message.sender in ignored
+            or not stays[message.room_id].includes(message.stream_ordering)
         ]
         if not unclear:
             return possible
         events = await self._store.get_events(unclear)
-        seen = await self._visibility.memberships_at(requester.user_id, events.values())
-        hidden = set(unclear) - seen.keys()
+        seen = await self._visibility.memberships_at(searcher.requester.user_id, events.values())
+        shown = {
+            event_id
+            for event_id, event in events.items()
+            if event_id in seen and is_heard(event, ignored)
+        }
+        hidden = set(unclear) - shown
         return [message for message in possible if message.event_id not in hidden]
 
     async def _results(
         self,
-        requester: Requester,
+        searcher: _Searcher,
         asked: SearchRequest,
-        stays: Mapping[str, Stay],
         page: _Page,
         events: Mapping[str, Event],
     ) -> list[JsonDict]:
         """The results in client form, with what surrounds them."""
-        context = await self._contexts.read(requester, asked.context, events, _ends(stays))
+        context = await self._contexts.read(
+            searcher.requester, asked.context, events, _ends(searcher.stays), searcher.ignored
+        )
         everything = {**context.events, **events}
-        shown = await self._client_forms(requester, everything)
+        shown = await self._client_forms(searcher.requester, everything)
         return [
             {
                 "rank": rank(asked.words, found.text),

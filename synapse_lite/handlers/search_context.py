@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 import msgspec
@@ -15,7 +15,7 @@ from ..storage.state_groups import StateGroupsWorkerStore
 from ..types.requester import Requester
 from ..util.json import JsonDict
 from .search_request import ContextRequest
-from .visibility import EventVisibility
+from .visibility import EventVisibility, is_heard
 
 
 @attrs.frozen
@@ -60,8 +60,12 @@ class ContextReader:
         asked: ContextRequest | None,
         results: Mapping[str, Event],
         ends: Mapping[str, int],
+        ignored: Collection[str],
     ) -> Contexts:
-        """The surroundings of results. `ends` are where the user's stays in rooms have ended."""
+        """The surroundings of results, without what ignored users say.
+
+        `ends` are where the user's stays in rooms have ended.
+        """
         if asked is None or not results:
             return Contexts()
         positions = {
@@ -77,6 +81,7 @@ class ContextReader:
             event_id: event
             for event_id, event in found.items()
             if event_id in seen
+            and is_heard(event, ignored)
             and (event.metadata.stream_ordering or 0) <= ends.get(event.room_id, 2**62)
         }
         contexts = Contexts(around, events)

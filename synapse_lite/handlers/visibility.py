@@ -225,6 +225,11 @@ class EventVisibility:
         }
 
 
+def is_heard(event: Event, ignored: Collection[str]) -> bool:
+    """Whether somebody who ignores these users is shown the event ("Ignoring Users")."""
+    return event.is_state or event.sender not in ignored
+
+
 def no_event() -> NotFoundError:
     """The error for an event that is not there, or not for this user."""
     return NotFoundError("The room has no such event, or you may not see it")

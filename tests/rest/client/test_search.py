@@ -411,6 +411,32 @@ class ShapeTests(SearchCase):
             page = self.ok("GET", f"rooms/{room_id}/messages?dir={direction}&from={start}&limit=1")
             self.assertEqual([event["event_id"] for event in page["chunk"]], [expected])
 
+    def test_without_what_ignored_users_say(self) -> None:
+        room_id = self.room()
+        self.join(room_id, self.bob)
+        self.ok("PUT", f"rooms/{room_id}/state/m.room.topic", {"topic": "tulips"})
+        theirs = self.say(room_id, "roses and tulips")
+        own = self.say(room_id, "only tulips", self.bob)
+        self.index()
+        topic = self.state_event(room_id, "m.room.topic")
+        assert topic is not None
+        self.assertEqual(
+            self.found("tulips", self.bob, order_by="recent"), [own, theirs, topic.event_id]
+        )
+        ignored = {"ignored_users": {ALICE: {}}}
+        self.ok("PUT", f"user/{BOB}/account_data/m.ignored_user_list", ignored, self.bob)
+        answer = self.search("tulips", self.bob, order_by="recent", event_context={})
+        found = [each["result"]["event_id"] for each in answer["results"]]
+        self.assertEqual(found, [own, topic.event_id])
+        around = [
+            event["event_id"]
+            for each in answer["results"]
+            for side in ("events_before", "events_after")
+            for event in each["context"][side]
+        ]
+        self.assertIn(topic.event_id, around)
+        self.assertNotIn(theirs, around)
+
     def test_no_context_unless_asked_for(self) -> None:
         room_id = self.room()
         self.say(room_id, "hello")
