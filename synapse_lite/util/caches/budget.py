@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from typing import Protocol
+import sys
 
-
-class Evictable(Protocol):
-    """A cache that can give up entries, least recently used first."""
-
-    def oldest_use(self) -> int | None:
-        """The tick at which its least recently used entry was used; None when it is empty."""
-
-    def evict_oldest(self) -> None:
-        """Drop that entry."""
+from ..metrics import track_cache
 
 
 class MemoryBudget:
@@ -27,9 +19,9 @@ class MemoryBudget:
         self.limit = limit
         self.used = 0
         self.tick = 0
-        self._caches: list[Evictable] = []
+        self._caches: list[BudgetedCache] = []
 
-    def join(self, cache: Evictable) -> None:
+    def join(self, cache: BudgetedCache) -> None:
         """Count a cache in."""
         self._caches.append(cache)
 
@@ -55,3 +47,39 @@ class MemoryBudget:
                 heapq.heappop(candidates)
             else:
                 heapq.heapreplace(candidates, (oldest, index))
+
+
+class BudgetedCache:
+    """What counts its bytes in a budget, and is shown in the metrics. Without a budget it only
+    counts.
+
+    A subclass calls `_resize` for what comes and goes, moves the tick on when something comes, and
+    calls `budget.shrink()` last: anything that it holds may be evicted then, and whenever another
+    cache grows.
+    """
+
+    def __init__(self, name: str, budget: MemoryBudget | None) -> None:
+        self.name = name
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+        self.size_bytes = 0
+        self.budget = MemoryBudget(sys.maxsize) if budget is None else budget
+        self.budget.join(self)
+        track_cache(self)
+
+    def __len__(self) -> int:
+        """How many entries it holds."""
+        raise NotImplementedError
+
+    def oldest_use(self) -> int | None:
+        """The tick at which what would be evicted first was last used; None when it is empty."""
+        raise NotImplementedError
+
+    def evict_oldest(self) -> None:
+        """Drop that."""
+        raise NotImplementedError
+
+    def _resize(self, by: int) -> None:
+        self.size_bytes += by
+        self.budget.used += by

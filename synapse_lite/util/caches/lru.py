@@ -10,8 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
-from ..metrics import track_cache
-from .budget import MemoryBudget
+from .budget import BudgetedCache, MemoryBudget
 from .missing import MISSING, Missing
 from .sizes import ENTRY_BYTES, estimated_size
 
@@ -38,7 +37,7 @@ class Entry(Generic[V]):
         yield  # makes this a generator function, the cheapest awaitable
 
 
-class LruCache(Generic[K, V]):
+class LruCache(BudgetedCache, Generic[K, V]):
     """A bounded mapping.
 
     Bounded by `max_entries`, by `max_bytes`, or by the `budget` that it shares with other caches,
@@ -58,21 +57,12 @@ class LruCache(Generic[K, V]):
     ) -> None:
         if max_entries is None and max_bytes is None and budget is None:
             raise ValueError(f"The cache {name} has no bound")
-        self.name = name
-        self.hits = 0
-        self.misses = 0
-        self.evictions = 0
-        self.size_bytes = 0
+        super().__init__(name, budget)
         self.entries: OrderedDict[K, Entry[V]] = OrderedDict()
-        self.budget = budget if budget is not None else MemoryBudget(0)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._size_of: Callable[[V], int] = size_of or estimated_size
-        self._shares_budget = budget is not None
         self._on_drop = on_drop
-        if budget is not None:
-            budget.join(self)
-        track_cache(self)
 
     def get(self, key: K) -> V | Missing:
         """The value, or MISSING; counted as a hit or a miss."""
@@ -152,14 +142,9 @@ class LruCache(Generic[K, V]):
         if self._max_bytes is not None:
             while self.size_bytes > self._max_bytes:
                 self.evict_oldest()
-        if self._shares_budget:
-            self.budget.shrink()
+        self.budget.shrink()
 
     def _dropped(self, key: K, entry: Entry[V]) -> None:
         self._resize(-entry.size)
         if self._on_drop is not None:
             self._on_drop(key)
-
-    def _resize(self, by: int) -> None:
-        self.size_bytes += by
-        self.budget.used += by

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from ..async_helpers import SharedCall
 from ..clock import Clock
+from .budget import MemoryBudget
 from .expiring import ExpiringCache
 from .missing import MISSING
 
@@ -21,10 +22,18 @@ class ResponseCache(Generic[K, V]):
     """
 
     def __init__(
-        self, clock: Clock, name: str, ttl_ms: int = 0, *, max_entries: int = 1000
+        self,
+        clock: Clock,
+        name: str,
+        ttl_ms: int = 0,
+        *,
+        max_entries: int = 1000,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self._calls: SharedCall[K, V] = SharedCall()
-        self._kept: ExpiringCache[K, V] = ExpiringCache(clock, name, ttl_ms, max_entries)
+        self._kept: ExpiringCache[K, V] = ExpiringCache(
+            clock, name, ttl_ms, max_entries, budget=budget
+        )
 
     async def get(self, key: K, fn: Callable[[], Awaitable[V]]) -> V:
         """The answer that is kept or being made for a key, else that of `fn()`."""
