@@ -3,18 +3,84 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from ..server import Homeserver
 from ..streams import RECEIPTS, ReceiptRow, Stream
+from ..util.caches.budget import BudgetedCache, MemoryBudget
 from .database import DatabasePool
 from .receipts import Receipt, ReceiptsWorkerStore
 
-_RECEIPTS_KEPT = 50_000
+_ROOM_BYTES = 210
+_RECEIPT_BYTES = 930
 
 _Key = tuple[str, str, str, str]
 """Room, type, user, thread: of each there is one receipt."""
+
+
+class _RecentReceipts(BudgetedCache):
+    """The receipts that were moved last; complete for positions above `floor`."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        super().__init__("recent_receipts", budget)
+        # The tick of the budget at each, in the order of arrival.
+        self._order: OrderedDict[_Key, int] = OrderedDict()
+        self._rooms: dict[str, dict[_Key, Receipt]] = {}
+        self.floor = 0
+
+    def reset(self, floor: int) -> None:
+        self._order.clear()
+        self._rooms.clear()
+        self._resize(-self.size_bytes)
+        self.floor = floor
+
+    def add(self, token: int, row: ReceiptRow) -> None:
+        if token <= self.floor:
+            return
+        key = (row.room_id, row.receipt_type, row.user_id, row.thread_id)
+        of_room = self._rooms.get(row.room_id)
+        if of_room is None:
+            of_room = self._rooms[row.room_id] = {}
+            self._resize(_ROOM_BYTES)
+        older = of_room.get(key)
+        if older is None:
+            self._resize(_RECEIPT_BYTES)
+        elif token <= older.stream_id:
+            # In the master, what was committed by two database threads may come in the other order.
+            return
+        of_room[key] = Receipt(*key, row.event_id, row.data, token)
+        self._order[key] = self.budget.tick
+        self._order.move_to_end(key)
+        self.budget.tick += 1
+        self.budget.shrink()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def oldest_use(self) -> int | None:
+        return next(iter(self._order.values())) if self._order else None
+
+    def evict_oldest(self) -> None:
+        key, _ = self._order.popitem(last=False)
+        of_room = self._rooms[key[0]]
+        self.floor = max(self.floor, of_room.pop(key).stream_id)
+        self._resize(-_RECEIPT_BYTES)
+        if not of_room:
+            del self._rooms[key[0]]
+            self._resize(-_ROOM_BYTES)
+        self.evictions += 1
+
+    def knows_since(self, position: int) -> bool:
+        """Whether every receipt that was moved after a position is here."""
+        if position < self.floor:
+            self.misses += 1
+            return False
+        self.hits += 1
+        return True
+
+    def of_room(self, room_id: str) -> Iterable[Receipt]:
+        return self._rooms.get(room_id, {}).values()
 
 
 class RecentReceiptsWorkerStore(ReceiptsWorkerStore):
@@ -25,54 +91,26 @@ class RecentReceiptsWorkerStore(ReceiptsWorkerStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self._recent_order: OrderedDict[_Key, int] = OrderedDict()
-        self._recent_receipts: dict[str, dict[_Key, Receipt]] = {}
-        self._recent_floor = 0
+        self._recent_receipts = _RecentReceipts(self.caches.budget)
 
     def _recent_receipts_reset(self, token: int) -> None:
-        self._recent_order.clear()
-        self._recent_receipts.clear()
-        self._recent_floor = token
+        self._recent_receipts.reset(token)
 
     def _recent_receipt_applied(self, token: int, row: ReceiptRow) -> None:
-        key = (row.room_id, row.receipt_type, row.user_id, row.thread_id)
-        # In the master, what was committed by two database threads may come in the other order.
-        if token <= max(self._recent_floor, self._recent_order.get(key, 0)):
-            return
-        self._recent_order[key] = token
-        self._recent_order.move_to_end(key)
-        self._recent_receipts.setdefault(row.room_id, {})[key] = Receipt(
-            row.room_id,
-            row.receipt_type,
-            row.user_id,
-            row.thread_id,
-            row.event_id,
-            row.data,
-            token,
-        )
-        while len(self._recent_order) > _RECEIPTS_KEPT:
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        key, token = self._recent_order.popitem(last=False)
-        of_room = self._recent_receipts[key[0]]
-        del of_room[key]
-        if not of_room:
-            del self._recent_receipts[key[0]]
-        self._recent_floor = max(self._recent_floor, token)
+        self._recent_receipts.add(token, row)
 
     async def get_rooms_with_new_receipts_of(
         self, user_id: str, room_ids: Collection[str], low: int
     ) -> set[str]:
         """Those of the rooms in which the user has moved a receipt after a position."""
         rooms = self.change_cache("receipts_changed").changed_among(room_ids, low)
-        if low >= self._recent_floor:
+        if self._recent_receipts.knows_since(low):
             return {
                 room_id
                 for room_id in rooms
                 if any(
                     receipt.user_id == user_id and receipt.stream_id > low
-                    for receipt in self._recent_receipts.get(room_id, {}).values()
+                    for receipt in self._recent_receipts.of_room(room_id)
                 )
             }
         receipts = await self.get_receipts_for_user(user_id) if rooms else {}
@@ -89,13 +127,13 @@ class RecentReceiptsWorkerStore(ReceiptsWorkerStore):
 
         A receipt that was moved on beyond `high` meanwhile is left out: the next range has it.
         """
-        if low < self._recent_floor:
+        if not self._recent_receipts.knows_since(low):
             return await self.get_receipts_for_rooms_since(room_ids, low, high)
         found: dict[str, list[Receipt]] = {}
         for room_id in self.change_cache("receipts_changed").changed_among(room_ids, low):
             receipts = [
                 receipt
-                for receipt in self._recent_receipts.get(room_id, {}).values()
+                for receipt in self._recent_receipts.of_room(room_id)
                 if low < receipt.stream_id <= high
             ]
             if receipts:

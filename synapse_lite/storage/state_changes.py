@@ -16,6 +16,7 @@ from ..events.event import StateKey
 from ..server import Homeserver
 from ..streams import CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow, Stream
 from ..types.state_map import StateMap
+from ..util.caches.budget import BudgetedCache, MemoryBudget
 from ..util.caches.cached import cached, cached_list
 from ._event_rows import chunks
 from .current_state import ROOMS_PER_STATEMENT, CurrentStateWorkerStore
@@ -23,7 +24,8 @@ from .database import DatabasePool
 from .memberships import MembershipsWorkerStore, RoomMembers
 from .transaction import Transaction
 
-_CHANGES_KEPT = 50_000
+_ROOM_BYTES = 900
+_CHANGE_BYTES = 490
 _HEROES_READ = 6
 _PRESENT = (Membership.JOIN, Membership.INVITE)
 
@@ -53,32 +55,51 @@ class RoomState:
     members: RoomMembers
 
 
-class _RecentChanges:
+class _RecentChanges(BudgetedCache):
     """The last changes of all rooms; complete for positions above `floor`."""
 
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._order: deque[tuple[int, str]] = deque()
+    def __init__(self, budget: MemoryBudget) -> None:
+        super().__init__("state_changes", budget)
+        # The tick of the budget at each change, with its position.
+        self._order: deque[tuple[int, int, str]] = deque()
         self._rooms: dict[str, deque[StateChange]] = {}
         self.floor = 0
 
     def reset(self, floor: int) -> None:
         self._order.clear()
         self._rooms.clear()
+        self._resize(-self.size_bytes)
         self.floor = floor
 
     def add(self, room_id: str, change: StateChange) -> None:
         if change.stream_ordering <= self.floor:
             return
-        self._order.append((change.stream_ordering, room_id))
-        self._rooms.setdefault(room_id, deque()).append(change)
-        while len(self._order) > self._kept:
-            position, oldest_room = self._order.popleft()
-            changes = self._rooms[oldest_room]
-            changes.popleft()
-            if not changes:
-                del self._rooms[oldest_room]
-            self.floor = max(self.floor, position)
+        self._order.append((self.budget.tick, change.stream_ordering, room_id))
+        self.budget.tick += 1
+        of_room = self._rooms.get(room_id)
+        if of_room is None:
+            of_room = self._rooms[room_id] = deque()
+            self._resize(_ROOM_BYTES)
+        of_room.append(change)
+        self._resize(_CHANGE_BYTES)
+        self.budget.shrink()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def oldest_use(self) -> int | None:
+        return self._order[0][0] if self._order else None
+
+    def evict_oldest(self) -> None:
+        _, position, room_id = self._order.popleft()
+        changes = self._rooms[room_id]
+        changes.popleft()
+        self._resize(-_CHANGE_BYTES)
+        if not changes:
+            del self._rooms[room_id]
+            self._resize(-_ROOM_BYTES)
+        self.floor = max(self.floor, position)
+        self.evictions += 1
 
     def of_room(self, room_id: str, low: int, high: int) -> list[StateChange]:
         found = []
@@ -104,7 +125,7 @@ class StateChangesWorkerStore(MembershipsWorkerStore, CurrentStateWorkerStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self._recent_changes = _RecentChanges(_CHANGES_KEPT)
+        self._recent_changes = _RecentChanges(self.caches.budget)
 
     def _state_changes_reset(self, token: int) -> None:
         self._recent_changes.reset(token)
@@ -129,6 +150,8 @@ class StateChangesWorkerStore(MembershipsWorkerStore, CurrentStateWorkerStore):
                 found[room_id] = self._recent_changes.of_room(room_id, low, high)
             else:
                 older[room_id] = low
+        self._recent_changes.hits += len(found)
+        self._recent_changes.misses += len(older)
         if older:
             deltas = await self.get_current_state_deltas_for_rooms(older, high)
             for room_id, of_room in deltas.items():

@@ -26,7 +26,6 @@ BEGINNING = -(2**62)
 """Before all events: history that was fetched later has negative positions."""
 
 _EVENTS_PER_ROOM = 100
-_EVENTS_IN_ALL = 100_000
 _EVERYTHING = EventTypeFilter()
 
 
@@ -68,7 +67,7 @@ class TimelineWorkerStore(EventsWorkerStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self._rings = TimelineRings(_EVENTS_PER_ROOM, _EVENTS_IN_ALL)
+        self._rings = TimelineRings(_EVENTS_PER_ROOM, self.caches.budget)
 
     def _timelines_reset(self, token: int) -> None:
         self._rings.reset(token)
