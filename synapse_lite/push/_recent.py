@@ -1,28 +1,31 @@
 """The newest events of rooms as counting looks at them, and counters that follow them.
 
-A room's tail is complete above its floor. Rooms that were quiet for longest are forgotten first,
-and with them their counters; what is forgotten is read again from the database.
+A room's tail is complete above its floor. Rooms that were not used for longest are forgotten first,
+and with them their counters; what is forgotten is read again from the database. That may happen
+whenever any cache grows: a tail that is held may have been forgotten meanwhile.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..storage.unread import EVERYBODY, ReadPositions
 from ..types.unread import MAIN_THREAD, Count, RoomCounts
+from ..util.caches.budget import BudgetedCache, MemoryBudget
 from .classes import NOTHING, Effect, Like, RuleClass, UserRules
 from .evaluator import Reader, Result
 
 EVENTS_PER_ROOM = 100
-MAX_BYTES = 64 * 1024 * 1024
 
-_ROOM_BYTES = 800
-_RECORD_BYTES = 400
-_COUNTER_BYTES = 700
-
+_ROOM_BYTES = 510
+_RECORD_BYTES = 390
+_COUNTER_BYTES = 1450
+_RESULT_BYTES = 1500
+_BYTES_PER_BYTE = 2
+"""An event that rules looked at is held with its content, and with what was lower-cased of it."""
 
 _NO_RESULTS: Mapping[RuleClass, Result[Effect]] = {}
 
@@ -37,6 +40,7 @@ class Record:
         "is_redacted",
         "notifies",
         "ordering",
+        "result_bytes",
         "results",
         "sender",
         "thread_id",
@@ -49,10 +53,8 @@ class Record:
         self.highlights = frozenset(highlights) if highlights else None
         self.is_redacted = False
         self.results: Mapping[RuleClass, Result[Effect]] = _NO_RESULTS
-
-    def add_result(self, rules: RuleClass, result: Result[Effect]) -> None:
-        """What the event is to a class whose rules look at events."""
-        self.results = {**self.results, rules: result}
+        self.result_bytes = 0
+        """About how many bytes the results take: they have the content of the event."""
 
     def effect_on(self, rules: RuleClass, reader: Reader) -> Effect:
         """What the event does to the counts of a reader who did not send it."""
@@ -220,12 +222,24 @@ class Counter:
 class Tail:
     """The newest events of a room, and the counters of its users."""
 
-    __slots__ = ("_orderings", "counters", "floor", "records", "version")
+    __slots__ = (
+        "_orderings",
+        "_result_bytes",
+        "counters",
+        "floor",
+        "placed",
+        "records",
+        "used",
+        "version",
+    )
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, used: int) -> None:
         self.floor = floor
+        self.used = self.placed = used
+        """Ticks of the budget, as in an entry of a cache: of the last use, and of the place."""
         self.records: list[Record] = []
         self._orderings: list[int] = []
+        self._result_bytes = 0
         self.counters: dict[str, Counter] = {}
         self.version = 0
         """Goes up when something happened to an event that may have been counted."""
@@ -233,7 +247,12 @@ class Tail:
     @property
     def weight(self) -> int:
         """About how many bytes it takes."""
-        return _ROOM_BYTES + _RECORD_BYTES * len(self.records) + _COUNTER_BYTES * len(self.counters)
+        return (
+            _ROOM_BYTES
+            + _RECORD_BYTES * len(self.records)
+            + _COUNTER_BYTES * len(self.counters)
+            + self._result_bytes
+        )
 
     @property
     def end(self) -> int:
@@ -247,7 +266,21 @@ class Tail:
         if len(self.records) >= 2 * EVENTS_PER_ROOM:
             # Drop the older half: cheaper than one by one.
             self.floor = self._orderings[EVENTS_PER_ROOM - 1]
+            self._result_bytes -= sum(
+                record.result_bytes for record in self.records[:EVENTS_PER_ROOM]
+            )
             del self.records[:EVENTS_PER_ROOM], self._orderings[:EVENTS_PER_ROOM]
+
+    def add_result(
+        self, record: Record, rules: RuleClass, result: Result[Effect], event_bytes: int
+    ) -> None:
+        """Note what an event is to a class whose rules look at events; its JSON has these bytes."""
+        size = _RESULT_BYTES + _BYTES_PER_BYTE * event_bytes
+        record.results = {**record.results, rules: result}
+        record.result_bytes += size
+        at = bisect_left(self._orderings, record.ordering)
+        if at < len(self.records) and self.records[at] is record:  # else it was dropped meanwhile
+            self._result_bytes += size
 
     def between(self, low: int, high: int) -> Sequence[Record] | None:
         """The events with low < position <= high; None if some may be missing."""
@@ -266,6 +299,7 @@ class Tail:
         self.floor = max(self.end, position)
         self.records.clear()
         self._orderings.clear()
+        self._result_bytes = 0
         self.counters.clear()
         self.version += 1
 
@@ -291,74 +325,127 @@ class Tail:
         record.is_redacted = True
 
 
-class Tails:
+class Tails(BudgetedCache):
     """The tails of all rooms in which something has happened, or is counted."""
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, budget: MemoryBudget) -> None:
+        super().__init__("unread_counts", budget)
         self.floor = floor
         self._tails: OrderedDict[str, Tail] = OrderedDict()
-        self._weight = 0
 
     def reset(self, floor: int) -> None:
         """Forget everything up to a position."""
         self._tails.clear()
-        self._weight = 0
+        self._resize(-self.size_bytes)
         self.floor = floor
 
     def peek(self, room_id: str) -> Tail | None:
-        """The tail of a room, if there is one."""
+        """The tail of a room, if there is one, without any trace of the question."""
         return self._tails.get(room_id)
+
+    def counter(self, room_id: str, user_id: str) -> tuple[Tail, Counter] | None:
+        """The counter of a user with the tail that it follows, if it is kept; noted as a use."""
+        tail = self._tails.get(room_id)
+        counter = None if tail is None else tail.counters.get(user_id)
+        if tail is None or counter is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        tail.used = self.budget.tick
+        return tail, counter
 
     def of_room(self, room_id: str) -> Tail:
         """The tail of a room, made if need be."""
-        tail = self._tails.get(room_id)
-        if tail is None:
-            tail = self._tails[room_id] = Tail(self.floor)
-            self._weight += tail.weight
-        else:
-            self._tails.move_to_end(room_id)
+        tail = self._of_room(room_id)
+        self.budget.shrink()
         return tail
 
     def append(self, room_id: str, record: Record) -> None:
         """A room has a new event."""
-        tail = self.of_room(room_id)
-        if record.ordering <= tail.end:
-            return
-        self._weight -= tail.weight
-        tail.append(record)
-        self._weight += tail.weight
-        self._shrink()
+        tail = self._of_room(room_id)
+        if record.ordering > tail.end:
+            before = tail.weight
+            tail.append(record)
+            self._resize(tail.weight - before)
+        self.budget.shrink()
+
+    def add_result(
+        self,
+        tail: Tail,
+        room_id: str,
+        record: Record,
+        rules: RuleClass,
+        result: Result[Effect],
+        event_bytes: int,
+    ) -> None:
+        """Note what an event of a tail, forgotten meanwhile or not, is to a class."""
+        before = tail.weight
+        tail.add_result(record, rules, result, event_bytes)
+        if self._tails.get(room_id) is tail:
+            self._resize(tail.weight - before)
+            self.budget.shrink()
 
     def keep(self, room_id: str, user_id: str, counter: Counter) -> None:
         """Keep a counter."""
-        tail = self.of_room(room_id)
-        self._weight -= tail.weight
+        tail = self._of_room(room_id)
+        before = tail.weight
         tail.counters[user_id] = counter
-        self._weight += tail.weight
-        self._shrink()
+        self._resize(tail.weight - before)
+        self.budget.shrink()
 
     def drop(self, room_id: str, user_id: str) -> None:
         """Forget a counter."""
         tail = self._tails.get(room_id)
         if tail is not None and tail.counters.pop(user_id, None) is not None:
-            self._weight -= _COUNTER_BYTES
+            self._resize(-_COUNTER_BYTES)
 
     def forget(self, room_id: str, position: int) -> None:
         """Something is not known of a room up to a position."""
-        tail = self.of_room(room_id)
-        self._weight -= tail.weight
+        tail = self._of_room(room_id)
+        before = tail.weight
         tail.forget(position)
-        self._weight += tail.weight
+        self._resize(tail.weight - before)
+        self.budget.shrink()
 
     def redact(self, room_id: str, event_id: str, position: int) -> None:
         """An event of a room was redacted at a position."""
-        tail = self.of_room(room_id)
-        self._weight -= tail.weight
+        tail = self._of_room(room_id)
+        before = tail.weight
         tail.redact(event_id, position)
-        self._weight += tail.weight
+        self._resize(tail.weight - before)
+        self.budget.shrink()
 
-    def _shrink(self) -> None:
-        while self._weight > MAX_BYTES and len(self._tails) > 1:
-            _, tail = self._tails.popitem(last=False)
-            self._weight -= tail.weight
-            self.floor = max(self.floor, tail.end)
+    def _of_room(self, room_id: str) -> Tail:
+        """As `of_room`; nothing is evicted yet."""
+        tick = self.budget.tick
+        tail = self._tails.get(room_id)
+        if tail is None:
+            tail = self._tails[room_id] = Tail(self.floor, tick)
+            self._resize(tail.weight)
+        else:
+            tail.used = tail.placed = tick
+            self._tails.move_to_end(room_id)
+        self.budget.tick = tick + 1
+        return tail
+
+    def __len__(self) -> int:
+        """How many rooms have a tail."""
+        return len(self._tails)
+
+    def oldest_use(self) -> int | None:
+        """The tick at which the tail to go first was last used; None without any."""
+        while self._tails:
+            room_id, tail = next(iter(self._tails.items()))
+            if tail.used == tail.placed:
+                return tail.used
+            tail.placed = tail.used
+            self._tails.move_to_end(room_id)
+        return None
+
+    def evict_oldest(self) -> None:
+        """Forget that tail: what a new one of its room knows begins at its end."""
+        self.oldest_use()
+        _, tail = self._tails.popitem(last=False)
+        self.floor = max(self.floor, tail.end)
+        self._resize(-tail.weight)
+        self.evictions += 1

@@ -22,7 +22,7 @@ from ..streams import BACKFILL, CURRENT_STATE_DELTAS, EVENTS, PUSH_RULES, RECEIP
 from ..types.unread import MAIN_THREAD, RoomCounts
 from ..util.caches.lru import LruCache
 from ..util.caches.missing import Missing
-from ._recent import Counter, Record, Tails, plain_effect
+from ._recent import Counter, Record, Tail, Tails, plain_effect
 from .classes import DEFAULT_CLASS, DEFAULT_RULES, NOTHING, Effect, RuleClass, UserRules
 from .evaluator import Rule
 from .facts import PushFacts
@@ -54,7 +54,7 @@ class UnreadCounts:
             budget=self._events.caches.budget,
         )
         self._told = self._events.current_token(EVENTS)
-        self._tails = Tails(self._told)
+        self._tails = Tails(self._told, self._events.caches.budget)
         self._fills: list[_Fill] = []
         self._events.follow(self._on_rows)
         self._events.follow_restarts(self._restarted)
@@ -166,9 +166,11 @@ class UnreadCounts:
         ignored: frozenset[str],
     ) -> Counter | None:
         """The counter that is kept, brought up to a position; None if there is none that can be."""
-        tail = self._tails.peek(room_id)
-        counter = None if tail is None else tail.counters.get(user_id)
-        if tail is None or counter is None or counter.ignored != ignored:
+        kept = self._tails.counter(room_id, user_id)
+        if kept is None:
+            return None
+        tail, counter = kept
+        if counter.ignored != ignored:
             return None
         if counter.source is not source or counter.member_count != member_count:
             if self._class_of(source, room_id, member_count).rules != counter.rules.rules:
@@ -178,9 +180,10 @@ class UnreadCounts:
         if records is None:
             return None
         if records and not counter.rules.is_plain:
-            await self._look_at(room_id, records, counter.rules)
+            await self._look_at(tail, room_id, records, counter.rules)
             records = tail.between(counter.upto, position)
-            if records is None or tail.counters.get(user_id) is not counter:
+            # A tail that was forgotten meanwhile has not followed what happened since.
+            if records is None or self._kept(user_id, room_id) is not counter:
                 return None
         for record in records:
             counter.add_record(record)
@@ -189,7 +192,9 @@ class UnreadCounts:
             return None
         return counter
 
-    async def _look_at(self, room_id: str, records: Sequence[Record], rules: RuleClass) -> None:
+    async def _look_at(
+        self, tail: Tail, room_id: str, records: Sequence[Record], rules: RuleClass
+    ) -> None:
         """Evaluate events of a tail for a class, those for which nobody has done so."""
         wanted = [record for record in records if rules not in record.results]
         if not wanted:
@@ -198,7 +203,9 @@ class UnreadCounts:
         for record in wanted:
             event = events.get(record.event_id)
             if event is not None:
-                record.add_result(rules, await self._facts.evaluate(rules.evaluator, event))
+                result = await self._facts.evaluate(rules.evaluator, event)
+                size = len(event.pdu_json)
+                self._tails.add_result(tail, room_id, record, rules, result, size)
 
     # Reading
 
@@ -217,7 +224,9 @@ class UnreadCounts:
             for room_id in room_ids
         }
         before = {room_id: self._kept(user_id, room_id) for room_id in room_ids}
-        versions = {room_id: self._tails.of_room(room_id).version for room_id in room_ids}
+        # The tails themselves: one that is forgotten and made anew meanwhile is another.
+        tails = {room_id: self._tails.of_room(room_id) for room_id in room_ids}
+        versions = {room_id: tail.version for room_id, tail in tails.items()}
         fill = _Fill(user_id)
         self._fills.append(fill)
         try:
@@ -249,8 +258,9 @@ class UnreadCounts:
         answers = {}
         for room_id, counter in counters.items():
             self._compare(before[room_id], counter)
-            tail = self._tails.peek(room_id)
-            if tail is not None and tail.version == versions[room_id] and not counter.unsure:
+            tail = tails[room_id]
+            unchanged = self._tails.peek(room_id) is tail and tail.version == versions[room_id]
+            if unchanged and not counter.unsure:
                 self._tails.keep(room_id, user_id, counter)
             answers[room_id] = counter.answer()
         return answers
