@@ -117,11 +117,19 @@ class EventCreationHandler:
         self._server_name = hs.name
         self._signing_key = hs.signing_key
         self._last_timestamps: ExpiringCache[tuple[str, str], int] = ExpiringCache(
-            hs.clock, "event_timestamps", _TIMESTAMPS_KEPT_MS, _TIMESTAMPS_KEPT
+            hs.clock,
+            "event_timestamps",
+            _TIMESTAMPS_KEPT_MS,
+            _TIMESTAMPS_KEPT,
+            budget=self._store.caches.budget,
         )
         self._being_made = Linearizer("event_creation", MAX_AT_ONCE, hs.clock)
         self._responses: ResponseCache[tuple[str | None, ...], str] = ResponseCache(
-            hs.clock, "event_transactions", _RESPONSES_KEPT_MS, max_entries=_RESPONSES_KEPT
+            hs.clock,
+            "event_transactions",
+            _RESPONSES_KEPT_MS,
+            max_entries=_RESPONSES_KEPT,
+            budget=self._store.caches.budget,
         )
 
     async def create_and_send(

@@ -67,7 +67,7 @@ class BaseStore:
         self.caches.build_all(self)
         self.followed = self._followed_streams()
         self._change_caches = {
-            name: StreamChangeCache(name, 0, _CHANGE_CACHE_ENTRIES)
+            name: StreamChangeCache(name, 0, _CHANGE_CACHE_ENTRIES, self.caches.budget)
             for stream in self.followed
             for name in stream.changed
         }

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from ..types.state_map import StateKey
+from ..util.caches.budget import BudgetedCache, MemoryBudget
 from ._state_rows import REMOVED
 from .transaction import Transaction
 
@@ -21,6 +22,8 @@ V = TypeVar("V")
 
 _KEYS_KEPT = 50_000
 _EVENTS_KEPT = 20_000
+_KEY_BYTES = 195
+_EVENT_BYTES = 155
 _NUMBERS_PER_STATEMENT = 10_000
 _KEYS_PER_STATEMENT = 5_000
 
@@ -29,17 +32,27 @@ class MissingNumberError(Exception):
     """A state group names a key or an event that the database does not have."""
 
 
-class RecentTable(Generic[K, V]):
+class RecentTable(BudgetedCache, Generic[K, V]):
     """A table of unchanging facts that forgets those which were not asked for lately.
 
     Two dicts: when the younger is full it becomes the elder, and the elder is dropped. What is
-    found in the elder is put into the younger as well while there is room.
+    found in the elder is put into the younger as well while there is room. So it is, too, when the
+    memory of all caches is short.
+
+    Database threads read it. Only the reactor puts facts in and drops them, and only then are its
+    bytes counted: `entry_bytes` for each fact.
     """
 
-    def __init__(self, entries: int) -> None:
+    def __init__(
+        self, name: str, entries: int, entry_bytes: int, budget: MemoryBudget | None = None
+    ) -> None:
+        super().__init__(name, budget)
         self._half = max(1, entries // 2)
+        self._entry_bytes = entry_bytes
         self._younger: dict[K, V] = {}
         self._elder: dict[K, V] = {}
+        # The ticks of the budget at which the dicts have begun to be what they are.
+        self._younger_since = self._elder_since = 0
 
     def get(self, key: K) -> V | None:
         """The fact, if it is here."""
@@ -64,12 +77,41 @@ class RecentTable(Generic[K, V]):
 
     def put_many(self, facts: Mapping[K, V]) -> None:
         """Note facts; of more than half a table only the first ones."""
+        if not facts:
+            return
         if len(self._younger) + len(facts) > self._half:
-            self._elder, self._younger = self._younger, {}
+            self._grow_older()
+        elif not self._younger:
+            self._younger_since = self.budget.tick
+        self.budget.tick += 1
         self._younger.update(islice(facts.items(), self._half))
+        self._weigh()
+        self.budget.shrink()
+
+    def _grow_older(self) -> None:
+        self._elder, self._younger = self._younger, {}
+        self._younger_since = self._elder_since = self.budget.tick
+
+    def _weigh(self) -> None:
+        self._resize(self._entry_bytes * len(self) - self.size_bytes)
 
     def __len__(self) -> int:
+        """How many facts it holds, those in both dicts twice."""
         return len(self._younger) + len(self._elder)
+
+    def oldest_use(self) -> int | None:
+        """The tick since which nobody has asked for what would be dropped; None when empty."""
+        if self._elder:
+            return self._elder_since
+        return self._younger_since if self._younger else None
+
+    def evict_oldest(self) -> None:
+        """Drop the elder dict, or all if there is none; from now on the younger one is elder."""
+        self.evictions += len(self._elder or self._younger)
+        if not self._elder:
+            self._younger = {}
+        self._grow_older()
+        self._weigh()
 
 
 @attrs.frozen
@@ -87,10 +129,16 @@ class Numbers:
     gives to `learn` in the reactor once the transaction is committed.
     """
 
-    def __init__(self) -> None:
-        self._key_of: RecentTable[int, StateKey] = RecentTable(_KEYS_KEPT)
-        self._number_of: RecentTable[StateKey, int] = RecentTable(_KEYS_KEPT)
-        self._event_id_of: RecentTable[int, str] = RecentTable(_EVENTS_KEPT)
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._key_of: RecentTable[int, StateKey] = RecentTable(
+            "state_keys", _KEYS_KEPT, _KEY_BYTES, budget
+        )
+        self._number_of: RecentTable[StateKey, int] = RecentTable(
+            "state_key_numbers", _KEYS_KEPT, _KEY_BYTES, budget
+        )
+        self._event_id_of: RecentTable[int, str] = RecentTable(
+            "event_ids", _EVENTS_KEPT, _EVENT_BYTES, budget
+        )
 
     def learn(self, learned: Learned) -> None:
         """Keep what a transaction has read or written."""

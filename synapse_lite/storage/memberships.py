@@ -121,7 +121,9 @@ class MembershipsWorkerStore(BaseStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self.membership_changes = StreamChangeCache("membership_changed", 0, _CHANGE_CACHE_ENTRIES)
+        self.membership_changes = StreamChangeCache(
+            "membership_changed", 0, _CHANGE_CACHE_ENTRIES, self.caches.budget
+        )
 
     def _membership_changes_reset(self, token: int) -> None:
         self.membership_changes.reset(token)

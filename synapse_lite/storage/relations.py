@@ -59,7 +59,9 @@ class RelationsWorkerStore(BaseStore):
         super().__init__(hs, db)
         # Every relation to an event since `earliest_known` is in it, at the event's position or
         # after it.
-        self._related = StreamChangeCache("events_related", 0, _CHANGE_CACHE_ENTRIES)
+        self._related = StreamChangeCache(
+            "events_related", 0, _CHANGE_CACHE_ENTRIES, self.caches.budget
+        )
         self._newest = 0
 
     # What changes

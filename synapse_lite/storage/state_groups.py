@@ -44,7 +44,7 @@ class StateGroupsWorkerStore(BaseStore):
 
     def __init__(self, hs: Homeserver, db: DatabasePool) -> None:
         super().__init__(hs, db)
-        self._numbers = Numbers()
+        self._numbers = Numbers(self.caches.budget)
         # Every state in memory, whoever holds it: others are built upon it.
         self._alive: WeakValueDictionary[int, StateMap] = WeakValueDictionary()
 

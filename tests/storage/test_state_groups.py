@@ -363,7 +363,7 @@ def _path_lengths_txn(txn: Transaction) -> dict[int, int]:
 
 class RecentTableTests(SynchronousTestCase):
     def test_keeps_what_is_asked_for_and_stays_bounded(self) -> None:
-        table: RecentTable[int, int] = RecentTable(20)
+        table: RecentTable[int, int] = RecentTable("t", 20, 100)
         for n in range(1, 1_000):
             table.put_many({n: -n})
             self.assertEqual(table.get(1), -1)
@@ -375,6 +375,6 @@ class RecentTableTests(SynchronousTestCase):
         self.assertIsNone(table.get(500))
 
     def test_a_large_batch_is_cut(self) -> None:
-        table: RecentTable[int, int] = RecentTable(20)
+        table: RecentTable[int, int] = RecentTable("t", 20, 100)
         table.put_many({n: n for n in range(1, 1_000)})
         self.assertEqual(len(table), 10)
