@@ -106,12 +106,13 @@ class RecentTable(BudgetedCache, Generic[K, V]):
         return self._younger_since if self._younger else None
 
     def evict_oldest(self) -> None:
-        """Drop the elder dict, or all if there is none; from now on the younger one is elder."""
-        self.evictions += len(self._elder or self._younger)
+        """Drop the elder dict, or half of the younger one; what is left is elder from now on."""
+        before = len(self)
         if not self._elder:
-            self._younger = {}
+            self._younger = dict(islice(self._younger.items(), (before + 1) // 2, None))
         self._grow_older()
         self._weigh()
+        self.evictions += before - len(self)
 
 
 @attrs.frozen

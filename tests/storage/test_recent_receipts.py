@@ -7,8 +7,9 @@ from typing import Any
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.app.table import SYNCHROTRON
-from synapse_lite.storage import recent_receipts
+from synapse_lite.storage.recent_receipts import _RecentReceipts
 from synapse_lite.streams import RECEIPTS, ReceiptRow
+from synapse_lite.util.caches.budget import MemoryBudget
 from tests.harness.homeserver import SameAnswerCase, make_master, make_worker, now
 
 ROOMS = ["!a:test", "!b:test", "!c:test"]
@@ -16,7 +17,6 @@ ROOMS = ["!a:test", "!b:test", "!c:test"]
 
 class RecentReceiptsTests(SameAnswerCase, TestCase):
     def setUp(self) -> None:
-        self.patch(recent_receipts, "_RECEIPTS_KEPT", 5)
         self.master = make_master()
         self.worker = make_worker(SYNCHROTRON, self.master)
 
@@ -60,8 +60,53 @@ class RecentReceiptsTests(SameAnswerCase, TestCase):
         low = self.position
         for number in range(9):
             self.read(ROOMS[number % 3], f"@u{number}:test", number)
+        for store in (self.master.store, self.worker.store):
+            while len(store._recent_receipts) > 5:
+                store._recent_receipts.evict_oldest()
         for start in range(low, self.position + 1):
             self.new(start, self.position)
+
+    def test_short_memory_changes_no_answer(self) -> None:
+        low = self.position
+        for store in (self.master.store, self.worker.store):
+            store.caches.budget.limit = 7_000
+        for number in range(15):
+            self.read(ROOMS[number % 3], f"@u{number % 8}:test", number)
+        for store in (self.master.store, self.worker.store):
+            self.assertLess(len(store._recent_receipts), 8)
+            self.assertLessEqual(store.caches.budget.used, 7_000)
+        for start in range(low, self.position + 1):
+            self.new(start, self.position)
+            for user_id in ("@u1:test", "@u7:test"):
+                found = self.check("get_rooms_with_new_receipts_of", user_id, ROOMS, start)
+                stored = now(self.master.store.get_receipts_for_user(user_id))
+                expected = {
+                    room_id
+                    for room_id, receipts in stored.items()
+                    if any(receipt.stream_id > start for receipt in receipts)
+                }
+                self.assertEqual(found, expected)
+
+    def test_bytes_are_given_back(self) -> None:
+        budget = MemoryBudget(100_000)
+        receipts = _RecentReceipts(budget)
+
+        def add(token: int, room_id: str, user_id: str) -> None:
+            receipts.add(token, ReceiptRow(room_id, "m.read", user_id, "$event", {"ts": 1}, ""))
+
+        add(1, "!a:test", "@u:test")
+        add(2, "!b:test", "@v:test")
+        used = budget.used
+        add(3, "!a:test", "@u:test")
+        self.assertEqual(budget.used, used, "a receipt that moves on takes no more")
+        self.assertEqual((len(receipts), receipts.oldest_use()), (2, 1))
+        receipts.evict_oldest()
+        self.assertEqual((receipts.floor, receipts.oldest_use()), (2, 2))
+        receipts.evict_oldest()
+        self.assertEqual((receipts.floor, receipts.oldest_use(), budget.used), (3, None, 0))
+        add(4, "!a:test", "@u:test")
+        receipts.reset(9)
+        self.assertEqual((receipts.floor, len(receipts), budget.used), (9, 0, 0))
 
     def test_after_a_restart(self) -> None:
         low = self.position

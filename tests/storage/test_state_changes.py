@@ -7,14 +7,14 @@ from typing import Any
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.app.table import SYNCHROTRON
-from synapse_lite.storage import state_changes
+from synapse_lite.storage.state_changes import StateChange, _RecentChanges
 from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS
+from synapse_lite.util.caches.budget import MemoryBudget
 from tests.harness.homeserver import SameAnswerCase, make_master, make_worker, now
 
 
 class StateChangesTests(SameAnswerCase, TestCase):
     def setUp(self) -> None:
-        self.patch(state_changes, "_CHANGES_KEPT", 30)
         self.master = make_master()
         self.worker = make_worker(SYNCHROTRON, self.master)
         self.alice = self.master.register("alice")
@@ -60,6 +60,9 @@ class StateChangesTests(SameAnswerCase, TestCase):
         low = self.position
         for number in range(40):
             self.set_topic(str(number))
+        for store in (self.master.store, self.worker.store):
+            while len(store._recent_changes) > 30:
+                store._recent_changes.evict_oldest()
         found = self.changes(low, self.position)
         self.assertEqual(len(found), 40)
         for start in (low, low + 9, low + 10, low + 11, low + 20, self.position - 1):
@@ -74,6 +77,38 @@ class StateChangesTests(SameAnswerCase, TestCase):
         self.set_topic("one")
         self.worker.store.start_at(CURRENT_STATE_DELTAS, self.position)
         self.assertEqual(len(self.changes(low, self.position)), 1)
+
+    def test_short_memory_changes_no_answer(self) -> None:
+        low = self.position
+        for store in (self.master.store, self.worker.store):
+            store.caches.budget.limit = 10_000
+        for number in range(20):
+            self.set_topic(str(number))
+        for store in (self.master.store, self.worker.store):
+            self.assertLess(len(store._recent_changes), 20)
+            self.assertLessEqual(store.caches.budget.used, 10_000)
+        for start in range(low, self.position + 1):
+            mine = [
+                (c.stream_ordering, c.key, c.event_id) for c in self.changes(start, self.position)
+            ]
+            self.assertEqual(mine, self.from_database(start, self.position))
+
+    def test_bytes_are_given_back(self) -> None:
+        budget = MemoryBudget(100_000)
+        changes = _RecentChanges(budget)
+        for position, room_id in enumerate("abab", start=1):
+            changes.add(room_id, StateChange(position, ("type", ""), "$event"))
+        used = budget.used
+        self.assertEqual(changes.oldest_use(), 0)
+        changes.evict_oldest()
+        self.assertLess(budget.used, used)
+        self.assertEqual((changes.floor, changes.oldest_use()), (1, 1))
+        while changes.oldest_use() is not None:
+            changes.evict_oldest()
+        self.assertEqual((changes.floor, len(changes), budget.used), (4, 0, 0))
+        changes.add("a", StateChange(5, ("type", ""), "$event"))
+        changes.reset(9)
+        self.assertEqual((changes.floor, len(changes), budget.used), (9, 0, 0))
 
     def test_states_of_rooms(self) -> None:
         other = self.master.create_room(self.bob)

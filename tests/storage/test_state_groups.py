@@ -24,6 +24,7 @@ from synapse_lite.storage.state_groups import (
 )
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.types.state_map import StateKey, StateMap
+from synapse_lite.util.caches.budget import MemoryBudget
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
 
 Delta = dict[StateKey, "str | None"]
@@ -378,3 +379,19 @@ class RecentTableTests(SynchronousTestCase):
         table: RecentTable[int, int] = RecentTable("t", 20, 100)
         table.put_many({n: n for n in range(1, 1_000)})
         self.assertEqual(len(table), 10)
+
+    def test_what_was_not_asked_for_goes_when_memory_is_short(self) -> None:
+        budget = MemoryBudget(100_000)
+        table: RecentTable[int, int] = RecentTable("t", 1_000, 100, budget)
+        table.put_many({n: n for n in range(1, 11)})
+        self.assertEqual((budget.used, table.oldest_use()), (1_000, 0))
+        budget.limit = 2_000
+        for n in range(11, 100):
+            table.put_many({n: n})
+            self.assertEqual(table.get(n - 1), n - 1)
+            self.assertLessEqual(budget.used, budget.limit)
+            self.assertEqual(budget.used, table.size_bytes)
+        self.assertIsNone(table.get(5))
+        while table.oldest_use() is not None:
+            table.evict_oldest()
+        self.assertEqual((len(table), budget.used), (0, 0))

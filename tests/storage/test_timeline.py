@@ -10,10 +10,12 @@ from synapse_lite.api.constants import EventTypes
 from synapse_lite.api.errors import NotFoundError
 from synapse_lite.events.event import Event
 from synapse_lite.events.room_versions import ROOM_VERSIONS
-from synapse_lite.storage._timeline_rings import TimelineRings
+from synapse_lite.storage._timeline_rings import _EVENT_BYTES, _ROOM_BYTES, TimelineRings
 from synapse_lite.storage.timeline import EventTypeFilter
 from synapse_lite.streams import EVENTS
 from synapse_lite.types.tokens import RoomToken
+from synapse_lite.util.caches.budget import MemoryBudget
+from synapse_lite.util.caches.lru import LruCache
 from tests.events.support import ALICE, BOB, Room
 from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
 from tests.storage.rooms import Servers
@@ -38,7 +40,8 @@ class RingTests(SynchronousTestCase):
     def test_what_a_ring_tells_is_true(
         self, rooms: list[str], floor: int, asked: str, low: int, high: int, limit: int
     ) -> None:
-        rings = TimelineRings(events_per_room=3, events_in_all=8)
+        budget = MemoryBudget(8 * _EVENT_BYTES + 2 * _ROOM_BYTES)
+        rings = TimelineRings(3, budget)
         rings.reset(floor)
         for ordering, room in enumerate(rooms, start=1):
             rings.append(room, ordering, f"{room}{ordering}")
@@ -49,16 +52,36 @@ class RingTests(SynchronousTestCase):
             self.assertEqual(found.event_ids, [f"{asked}{n}" for n in found.orderings])
             self.assertEqual(found.limited, len(truth) > limit)
         kept = sum(len(ring.orderings) for ring in rings._rings.values())
-        self.assertEqual(kept, rings._count)
-        self.assertLessEqual(kept, 8)
+        self.assertEqual(budget.used, kept * _EVENT_BYTES + len(rings) * _ROOM_BYTES)
+        self.assertLessEqual(budget.used, budget.limit)
+        while rings.oldest_use() is not None:
+            rings.evict_oldest()
+        self.assertEqual(budget.used, 0)
 
     def test_recent_events_are_known(self) -> None:
-        rings = TimelineRings(events_per_room=3, events_in_all=100)
+        rings = TimelineRings(3, MemoryBudget(100_000))
         rings.reset(10)
         rings.append("a", 11, "x")
         self.assertIsNotNone(rings.since("a", 10, 11, 5))
         self.assertIsNotNone(rings.since("quiet", 10, 11, 5))
         self.assertIsNone(rings.since("a", 9, 11, 5))
+
+    def test_the_quietest_room_goes_first(self) -> None:
+        budget = MemoryBudget(10_000)
+        rings = TimelineRings(3, budget)
+        for ordering, room in enumerate("abca", start=1):
+            rings.append(room, ordering, f"{room}{ordering}")
+        others: LruCache[str, int] = LruCache("c", budget=budget, size_of=lambda size: size)
+        self.assertEqual(rings.oldest_use(), 1)
+        others.set("x", budget.limit - budget.used)  # more than there is, by the entry itself
+        self.assertEqual((rings.floor, list(rings._rings)), (3, ["a"]))
+        self.assertIsNone(rings.since("b", 2, 4, 5))
+        self.assertIsNotNone(rings.since("b", 3, 4, 5))
+        self.assertIsNotNone(rings.since("a", 0, 4, 5))
+        self.assertEqual(budget.used, others.size_bytes + rings.size_bytes)
+        others.clear()
+        rings.reset(9)
+        self.assertEqual((budget.used, rings.oldest_use()), (0, None))
 
 
 class EveryTimeline(DatabaseCase):
@@ -113,6 +136,43 @@ class EveryTimeline(DatabaseCase):
         rest, end = await servers.ask("paginate", room.room_id, token, direction="b", limit=100)
         self.assertEqual(ids(rest), ids([events[0], *reversed(list(room.events.values())[:4])]))
         self.assertIsNone(end)
+
+    async def test_short_memory_changes_no_answer(self) -> None:
+        servers, room = await self.start()
+        rooms = [room, *(Room(VERSION, {"number": n}) for n in range(3))]
+        for each in rooms[1:]:
+            await servers.persist_room(each)
+        low = servers.now
+        for _ in range(3):
+            for each in rooms:
+                await self.send(servers, each, 2)
+
+        async def answers() -> list[tuple[list[str], bool]]:
+            found = []
+            for each in rooms:
+                for start in range(low - 1, servers.now + 1, 3):
+                    part = await servers.ask(
+                        "get_room_events_since", each.room_id, start, servers.now, 4
+                    )
+                    found.append((ids(part.events), part.limited))
+            return found
+
+        expected = await answers()
+        for store in (servers.store, servers.worker):
+            budget = store.caches.budget
+            self.assertEqual(len(store._rings), 4)
+            budget.limit = budget.used // 2
+            budget.shrink()
+            budget.limit = 1_500
+            budget.shrink()
+            self.assertLess(len(store._rings), 4)
+            self.assertLessEqual(budget.used, budget.limit)
+        self.assertEqual(await answers(), expected)
+        for store in (servers.store, servers.worker):
+            store.caches.budget.limit = 0
+            store.caches.budget.shrink()
+            self.assertEqual(store.caches.budget.used, 0)
+        self.assertEqual(await answers(), expected)
 
     async def test_old_positions_are_read_from_the_database(self) -> None:
         servers, room = await self.start()

@@ -421,6 +421,51 @@ class UnreadTests(UnreadCase):
         self.rule("content", "cake", ["notify", {"set_tweak": "highlight"}], pattern="cake")
         self._compare_processes()
 
+    def test_short_memory_changes_no_count(self) -> None:
+        self.rule("content", "cake", ["notify", {"set_tweak": "highlight"}], pattern="cake")
+        for limit in (100, 5_000, 20_000):
+            self.door.store.caches.budget.limit = limit
+            self._compare_processes()
+            self.assertLessEqual(self.door.store.caches.budget.used, limit)
+
+    def test_a_tail_that_is_forgotten_while_it_is_read_keeps_no_count(self) -> None:
+        counts = self.door.hs.part(UnreadCounts)
+        event_id = self.post(self.bob)
+        get_unread = counts._unread.get_unread
+
+        async def slow_read(*args: Any) -> Any:
+            found = await get_unread(*args)
+            self.patch(counts._unread, "get_unread", get_unread)
+            # The redaction is noted in the old tail, of which the new one knows nothing.
+            self.redact(event_id)
+            while len(counts._tails):
+                counts._tails.evict_oldest()
+            self.post(self.alice, "org.example.x")
+            return found
+
+        self.patch(counts._unread, "get_unread", slow_read)
+        self._ask(counts)
+        self.assertEqual(self.counts(), (0, 0))
+
+    def test_a_tail_that_is_forgotten_while_its_events_are_looked_at(self) -> None:
+        self.rule("content", "cake", ["notify", {"set_tweak": "highlight"}], pattern="cake")
+        counts = self.door.hs.part(UnreadCounts)
+        self.assertEqual(self.counts(), (0, 0))
+        event_id = self.post(self.bob, body="cake")
+        get_events = counts._events.get_events
+
+        async def slow_read(*args: Any) -> Any:
+            found = await get_events(*args)
+            self.patch(counts._events, "get_events", get_events)
+            while len(counts._tails):
+                counts._tails.evict_oldest()
+            self.read(event_id)
+            return found
+
+        self.patch(counts._events, "get_events", slow_read)
+        self.assertEqual(self._ask(counts).whole.notifications, 0)
+        self.assertEqual(self.counts(), (0, 0))
+
     def _compare_processes(self) -> None:
         """A process that starts gives the same answer as one that has followed all the time."""
         generator = random.Random(7)

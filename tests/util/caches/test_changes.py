@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.util.caches.changes import StreamChangeCache
+from synapse_lite.util.caches.budget import MemoryBudget
+from synapse_lite.util.caches.changes import _ENTITY_BYTES, StreamChangeCache
 
 ENTITIES = "abcdefgh"
 changes = st.lists(st.tuples(st.sampled_from(ENTITIES), st.integers(1, 40)), max_size=60)
@@ -78,6 +79,35 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertFalse(cache.has_changed("a", 1))
         self.assertTrue(cache.has_changed("a", 0))
         self.assertEqual(cache.evictions, 1)
+
+    @given(changes, st.integers(1, 12))
+    def test_the_budget_bounds_it_as_well(self, log: list[tuple[str, int]], size: int) -> None:
+        budget = MemoryBudget(size * _ENTITY_BYTES)
+        cache: StreamChangeCache = StreamChangeCache("c", 0, 1000, budget)
+        for entity, position in log:
+            cache.entity_changed(entity, position)
+            self.assertEqual(budget.used, len(cache) * _ENTITY_BYTES)
+            self.assertLessEqual(budget.used, budget.limit)
+        for position in range(45):
+            changed = {entity for entity, at in log if at > position}
+            if position >= cache.earliest_known:
+                self._check_exact(cache, position, changed)
+            else:
+                self._check_unknown(cache, position)
+        while cache.oldest_use() is not None:
+            cache.evict_oldest()
+        self.assertEqual((budget.used, cache._ticks), (0, {}))
+
+    def test_what_changed_long_ago_goes_first(self) -> None:
+        budget = MemoryBudget(100_000)
+        cache: StreamChangeCache = StreamChangeCache("c", 0, 10, budget)
+        for position, entity in enumerate("abca", 1):
+            cache.entity_changed(entity, position)
+        self.assertEqual(cache.oldest_use(), 1)
+        cache.evict_oldest()
+        self.assertEqual((cache.earliest_known, cache.oldest_use()), (2, 2))
+        cache.reset(10)
+        self.assertEqual((budget.used, cache.oldest_use()), (0, None))
 
     def test_reset(self) -> None:
         cache: StreamChangeCache = StreamChangeCache("c", 0, 10)

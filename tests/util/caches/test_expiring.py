@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock as FakeReactor
 from twisted.trial.unittest import TestCase
 
-from synapse_lite.util.caches.expiring import ExpiringCache
+from synapse_lite.util.caches.budget import MemoryBudget
+from synapse_lite.util.caches.expiring import _ENTRY_BYTES, ExpiringCache
 from synapse_lite.util.caches.missing import MISSING
 from synapse_lite.util.clock import Clock
 
@@ -52,6 +53,26 @@ class ExpiringCacheTestCase(TestCase):
         self.assertEqual(len(self.cache), 3)
         self.assertIs(self.cache.get("a"), MISSING)
         self.assertEqual(self.cache.evictions, 1)
+
+    def test_the_budget_bounds_it_as_well(self) -> None:
+        budget = MemoryBudget(3 * _ENTRY_BYTES)
+        cache: ExpiringCache[str, int] = ExpiringCache(
+            self.clock, "c", 10_000, 100, refresh_on_use=True, budget=budget
+        )
+        for key in "abc":
+            cache.set(key, 1)
+        cache.get("a")
+        cache.set("c", 2)
+        self.assertEqual((cache.oldest_use(), budget.used), (1, budget.limit))
+        cache.set("d", 1)
+        self.assertEqual((len(cache), cache.evictions), (2, 2), "one below the limit, by 1/32")
+        self.assertEqual(cache.get("c"), 2)
+        cache.pop("c")
+        self.reactor.advance(10)
+        self.assertEqual((len(cache), cache.oldest_use(), budget.used), (0, None, 0))
+        cache.set("e", 1)
+        cache.clear()
+        self.assertEqual(budget.used, 0)
 
     def test_pop_and_clear(self) -> None:
         self.cache.set("a", 1)
