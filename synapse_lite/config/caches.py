@@ -15,6 +15,7 @@ class CachesConfig:
     )
     total_size: int = option(
         default=64 * 1024 * 1024,
-        doc="Memory for all caches of a process together.",
+        doc="Memory for all caches of a process together, and for the recent events, changes and"
+        " receipts that it keeps at hand.",
         parse=_parsers.size,
     )
