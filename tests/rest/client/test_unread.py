@@ -440,7 +440,7 @@ class UnreadTests(UnreadCase):
             self.redact(event_id)
             while len(counts._tails):
                 counts._tails.evict_oldest()
-            self.post(self.alice, "org.example.x")
+            self.post(self.bob, "org.example.x")
             return found
 
         self.patch(counts._unread, "get_unread", slow_read)
