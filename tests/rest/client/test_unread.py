@@ -428,24 +428,26 @@ class UnreadTests(UnreadCase):
             self._compare_processes()
             self.assertLessEqual(self.door.store.caches.budget.used, limit)
 
-    def test_a_tail_that_is_forgotten_while_it_is_read_keeps_no_count(self) -> None:
+    def test_a_tail_that_is_made_anew_while_it_is_read_keeps_no_count(self) -> None:
         counts = self.door.hs.part(UnreadCounts)
-        event_id = self.post(self.bob)
+        self.post(self.bob)
         get_unread = counts._unread.get_unread
 
         async def slow_read(*args: Any) -> Any:
             found = await get_unread(*args)
-            self.patch(counts._unread, "get_unread", get_unread)
-            # The redaction is noted in the old tail, of which the new one knows nothing.
-            self.redact(event_id)
+            # A redaction in old history is noted in a tail of which the new one knows nothing.
+            counts._tails.forget(self.room_id, 0)
             while len(counts._tails):
                 counts._tails.evict_oldest()
-            self.post(self.bob, "org.example.x")
+            counts._tails.of_room(self.room_id)
             return found
 
         self.patch(counts._unread, "get_unread", slow_read)
         self._ask(counts)
-        self.assertEqual(self.counts(), (0, 0))
+        self.assertIsNone(counts._kept("@alice:test", self.room_id))
+        self.patch(counts._unread, "get_unread", get_unread)
+        self._ask(counts)
+        self.assertIsNotNone(counts._kept("@alice:test", self.room_id))
 
     def test_a_tail_that_is_forgotten_while_its_events_are_looked_at(self) -> None:
         self.rule("content", "cake", ["notify", {"set_tweak": "highlight"}], pattern="cake")
