@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from synapse_lite.handlers import search_index
 from synapse_lite.handlers.search_index import INDEX_SECONDS, SearchIndexer
 from synapse_lite.storage import search_index as index_store
 from synapse_lite.storage.background_updates import BackgroundUpdater, get_pending_updates
-from tests.harness.databases import create_postgres_database, drop_postgres_database
 from tests.harness.homeserver import now
 from tests.rest.client.rooms import RoomsCase
 
 
 class IndexCase(RoomsCase):
-    postgres: ClassVar[bool] = False
-
     def setUp(self) -> None:
-        if self.postgres:
-            address = create_postgres_database()
-            self.addCleanup(drop_postgres_database, address)
-            self.overrides = {"database": {"name": "psycopg2", "args": {"dsn": address}}}
         super().setUp()
-        self.addCleanup(lambda: now(self.master.db.stop()))
         self.indexer: SearchIndexer | None = None
 
     def start(self, *, enabled: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from synapse_lite.handlers.user_directory_upkeep import UPKEEP_SECONDS, UserDirectoryUpkeep
 from synapse_lite.storage import user_directory_upkeep as upkeep_store
@@ -10,7 +10,6 @@ from synapse_lite.storage.background_updates import BackgroundUpdater, get_pendi
 from synapse_lite.storage.transaction import Transaction
 from synapse_lite.streams import CURRENT_STATE_DELTAS, EVENTS, CurrentStateDeltaRow
 from synapse_lite.util.json import encode_json_text
-from tests.harness.databases import create_postgres_database, drop_postgres_database
 from tests.harness.homeserver import now
 from tests.rest.client.rooms import ALICE, BOB, CAROL, RoomsCase
 
@@ -18,15 +17,8 @@ DAVE = "@dave:elsewhere"
 
 
 class UpkeepCase(RoomsCase):
-    postgres: ClassVar[bool] = False
-
     def setUp(self) -> None:
-        if self.postgres:
-            address = create_postgres_database()
-            self.addCleanup(drop_postgres_database, address)
-            self.overrides = {"database": {"name": "psycopg2", "args": {"dsn": address}}}
         super().setUp()
-        self.addCleanup(lambda: now(self.master.db.stop()))
         self.upkeep: UserDirectoryUpkeep | None = None
 
     def start(self) -> None:

@@ -19,13 +19,12 @@ from synapse_lite.storage.memberships import MembershipsStore
 from synapse_lite.storage.persist_events import ClientTxn, PersistEventsStore
 from synapse_lite.storage.presence import PresenceStore
 from synapse_lite.storage.relations import RelationsWorkerStore
-from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.slaved import SlavedEventsStore
 from synapse_lite.storage.timeline import TimelineWorkerStore
-from synapse_lite.storage.transaction import Transaction
-from synapse_lite.streams import EVENTS, STREAMS, Stream
+from synapse_lite.streams import EVENTS, Stream
 from tests.events.support import Room
 from tests.harness.databases import DatabaseCase
+from tests.storage.stores import prepare_tables
 
 SERVER = "one"
 """The server of Alice and Bob; Carol and Dave are on another."""
@@ -87,8 +86,7 @@ class Servers:
     async def start(self, *, prepare: bool = True) -> Servers:
         """Set everything up; on a database that has been used before without `prepare`."""
         if prepare:
-            await prepare_database(self.db)
-            await self.db.run("complete", _complete_txn)
+            await prepare_tables(self.db)
         self.kernel = kernel = Kernel(self.case, self.db)
         self.store = EventsStore(cast(Homeserver, kernel), self.db)
         kernel.provide_store(self.store)
@@ -143,12 +141,3 @@ class Servers:
         other = await getattr(self.worker, method)(*args, **kwargs)
         self.case.assertEqual(other, answer)  # type: ignore[attr-defined]  # a case is a TestCase
         return answer
-
-
-def _complete_txn(txn: Transaction) -> None:
-    """Tables of counters whose area is not part of these tests and may be missing."""
-    for stream in STREAMS:
-        counter = stream.counter
-        for table, column in ((counter.table, counter.column), *counter.also):
-            if table is not None and not txn.has_table(table):
-                txn.execute(f"CREATE TABLE {table} ({column} BIGINT)")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.devices import NewLogin
 from synapse_lite.storage.guests import GuestsStore
 from synapse_lite.storage.registration import NewUser, RegistrationStore, UserExistsError
-from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.types.threepids import Threepid
 from synapse_lite.util.async_helpers import gather_list
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
-from tests.storage.rooms import _complete_txn
+from tests.storage.stores import make_store
 
 ALICE, BOB, GUEST = "@alice:test", "@bob:test", "@guest:test"
 EMAIL = Threepid("email", "a@example.com")
@@ -25,16 +23,7 @@ class TablesStore(RegistrationStore, GuestsStore, MasterStore):
 
 class EveryAccountTables(DatabaseCase):
     async def make_store(self) -> Any:
-        await prepare_database(self.db)
-        await self.db.run("complete", _complete_txn)
-        hs: Any = SimpleNamespace(
-            name="test",
-            clock=self.clock,
-            config=SimpleNamespace(caches=SimpleNamespace(total_size=2**20, global_factor=1.0)),
-        )
-        store = TablesStore(hs, self.db)
-        await store.load_positions()
-        return store
+        return await make_store(self, TablesStore)
 
     async def test_rooms_with_guests(self) -> None:
         store = await self.make_store()

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from synapse_lite.api.errors import LimitExceededError, NotFoundError
 from synapse_lite.storage import filters
 from synapse_lite.storage.filters import FiltersStore
-from synapse_lite.storage.schema.prepare import prepare_database
 from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
+from tests.storage.stores import make_store
 
 ALICE, BOB = "@alice:test", "@bob:test"
 
 
 class EveryFilters(DatabaseCase):
-    async def store(self) -> FiltersStore:
-        await prepare_database(self.db)
-        hs: Any = SimpleNamespace(
-            name="test",
-            clock=self.clock,
-            config=SimpleNamespace(
-                caches=SimpleNamespace(total_size=1024 * 1024, global_factor=1.0)
-            ),
-        )
-        return FiltersStore(hs, self.db)
+    async def store(self) -> Any:
+        return await make_store(self, FiltersStore)
 
     async def test_same_definition_same_id(self) -> None:
         store = await self.store()

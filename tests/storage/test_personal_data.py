@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import TestCase
@@ -11,10 +10,10 @@ from synapse_lite.storage._base import MasterStore
 from synapse_lite.storage.account_data import AccountDataStore
 from synapse_lite.storage.push_rules import PushRulesStore, UserRule
 from synapse_lite.storage.receipts import ReceiptsStore
-from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.tags import TagsStore
 from synapse_lite.streams import ACCOUNT_DATA, PUSH_RULES, RECEIPTS, TAG_ACCOUNT_DATA
 from tests.harness.databases import DatabaseCase, MemoryDatabase, PostgresDatabase
+from tests.storage.stores import make_store
 
 ALICE = "@alice:test"
 ROOM = "!a:test"
@@ -25,18 +24,8 @@ class PersonalStore(ReceiptsStore, AccountDataStore, TagsStore, PushRulesStore, 
 
 
 class EveryPersonalData(DatabaseCase):
-    async def store(self) -> PersonalStore:
-        await prepare_database(self.db)
-        hs: Any = SimpleNamespace(
-            name="test",
-            clock=self.clock,
-            config=SimpleNamespace(
-                caches=SimpleNamespace(total_size=1024 * 1024, global_factor=1.0)
-            ),
-        )
-        store = PersonalStore(hs, self.db)
-        await store.load_positions()
-        return store
+    async def store(self) -> Any:
+        return await make_store(self, PersonalStore)
 
     async def test_receipts(self) -> None:
         store = await self.store()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from synapse_lite.api.errors import NotFoundError
@@ -11,10 +10,9 @@ from synapse_lite.storage.access_tokens import AccessToken, hash_token
 from synapse_lite.storage.devices import NewLogin
 from synapse_lite.storage.refresh_tokens import NewRefreshToken, NewTokens
 from synapse_lite.storage.registration import RegistrationStore
-from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.util.async_helpers import gather_list
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
-from tests.storage.rooms import _complete_txn
+from tests.storage.stores import make_store
 
 ALICE = "@alice:test"
 
@@ -25,16 +23,7 @@ class SessionStore(RegistrationStore, MasterStore):
 
 class EveryRefreshTokens(DatabaseCase):
     async def make_store(self) -> Any:
-        await prepare_database(self.db)
-        await self.db.run("complete", _complete_txn)
-        hs: Any = SimpleNamespace(
-            name="test",
-            clock=self.clock,
-            config=SimpleNamespace(caches=SimpleNamespace(total_size=2**20, global_factor=1.0)),
-        )
-        store = SessionStore(hs, self.db)
-        await store.load_positions()
-        return store
+        return await make_store(self, SessionStore)
 
     async def log_in(self, store: Any) -> int:
         """Returns the id of the refresh token."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from synapse_lite.storage._base import MasterStore
@@ -16,11 +15,10 @@ from synapse_lite.storage.registration import (
     UserExistsError,
 )
 from synapse_lite.storage.registration_tokens import UnusableTokenError
-from synapse_lite.storage.schema.prepare import prepare_database
 from synapse_lite.storage.ui_auth import UiAuthStore
 from synapse_lite.util.async_helpers import gather_list
 from tests.harness.databases import DatabaseCase, FileDatabase, MemoryDatabase, PostgresDatabase
-from tests.storage.rooms import _complete_txn
+from tests.storage.stores import make_store
 
 ALICE = "@alice:test"
 
@@ -31,16 +29,7 @@ class AccountStore(RegistrationStore, UiAuthStore, ClientIpsStore, MasterStore):
 
 class EveryAccounts(DatabaseCase):
     async def make_store(self) -> Any:
-        await prepare_database(self.db)
-        await self.db.run("complete", _complete_txn)
-        hs: Any = SimpleNamespace(
-            name="test",
-            clock=self.clock,
-            config=SimpleNamespace(caches=SimpleNamespace(total_size=2**20, global_factor=1.0)),
-        )
-        store = AccountStore(hs, self.db)
-        await store.load_positions()
-        return store
+        return await make_store(self, AccountStore)
 
     async def count(self, table: str) -> int:
         row = await self.db.read("n", lambda txn: txn.query_one(f"SELECT COUNT(*) FROM {table}"))

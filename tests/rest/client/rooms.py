@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import TestCase
 
 from synapse_lite.events.event import Event
+from tests.harness.databases import create_postgres_database, drop_postgres_database
 from tests.harness.homeserver import Answer, make_master, now
 
 ALICE = "@alice:test"
@@ -16,12 +17,22 @@ CAROL = "@carol:test"
 
 
 class RoomsCase(TestCase):
-    """Three users on a master; `alice`, `bob` and `carol` are their access tokens."""
+    """Three users on a master; `alice`, `bob` and `carol` are their access tokens.
+
+    `overrides` are added to the configuration; with `postgres` the database is one of PostgreSQL.
+    """
 
     overrides: ClassVar[Mapping[str, Any]] = {}
+    postgres: ClassVar[bool] = False
 
     def setUp(self) -> None:
-        self.master = make_master(self.overrides)
+        overrides = self.overrides
+        if self.postgres:
+            address = create_postgres_database()
+            self.addCleanup(drop_postgres_database, address)
+            overrides = {**overrides, "database": {"name": "psycopg2", "args": {"dsn": address}}}
+        self.master = make_master(overrides)
+        self.addCleanup(lambda: now(self.master.db.stop()))
         self.alice = self.master.register("alice")
         self.bob = self.master.register("bob")
         self.carol = self.master.register("carol")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 from twisted.trial.unittest import TestCase
@@ -12,7 +12,6 @@ from synapse_lite.crypto.base64 import encode_base64
 from synapse_lite.handlers.search_index import INDEX_SECONDS, SearchIndexer
 from synapse_lite.storage import search as search_store
 from synapse_lite.util.json import encode_json
-from tests.harness.databases import create_postgres_database, drop_postgres_database
 from tests.harness.homeserver import make_master, make_worker, now
 from tests.rest.client.rooms import ALICE, BOB, RoomsCase
 
@@ -20,18 +19,8 @@ from tests.rest.client.rooms import ALICE, BOB, RoomsCase
 class SearchCase(RoomsCase):
     """A master whose index runs, and a client_reader beside it. Each answer must be the same."""
 
-    postgres: ClassVar[bool] = False
-
     def setUp(self) -> None:
-        if self.postgres:
-            address = create_postgres_database()
-            self.addCleanup(drop_postgres_database, address)
-            self.overrides = {
-                **self.overrides,
-                "database": {"name": "psycopg2", "args": {"dsn": address}},
-            }
         super().setUp()
-        self.addCleanup(lambda: now(self.master.db.stop()))
         self.indexer = self.master.hs.part(SearchIndexer)
         now(self.indexer.start())
         self.worker = make_worker(CLIENT_READER, self.master)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from synapse_lite.app.table import CLIENT_READER, USER_DIR
 from synapse_lite.handlers.user_directory_upkeep import UPKEEP_SECONDS, UserDirectoryUpkeep
 from synapse_lite.storage import user_directory as directory_store
-from tests.harness.databases import create_postgres_database, drop_postgres_database
 from tests.harness.homeserver import make_worker, now
 from tests.rest.client.rooms import ALICE, BOB, CAROL, RoomsCase
 
@@ -15,18 +14,8 @@ from tests.rest.client.rooms import ALICE, BOB, CAROL, RoomsCase
 class DirectoryCase(RoomsCase):
     """Alice searches, through master and workers, who must agree."""
 
-    postgres: ClassVar[bool] = False
-
     def setUp(self) -> None:
-        if self.postgres:
-            address = create_postgres_database()
-            self.addCleanup(drop_postgres_database, address)
-            self.overrides = {
-                **self.overrides,
-                "database": {"name": "psycopg2", "args": {"dsn": address}},
-            }
         super().setUp()
-        self.addCleanup(lambda: now(self.master.db.stop()))
         now(self.master.hs.part(UserDirectoryUpkeep).start())
         self.workers = [make_worker(kind, self.master) for kind in (USER_DIR, CLIENT_READER)]
         self.catch_up()
