@@ -1,8 +1,8 @@
 """The command line of a process: `python -m synapse_lite.app.<name> -c FILE [-c FILE …]`.
 
 The configuration is read before anything else is imported, because what is imported depends on it.
-TLS is a quarter of the memory of a process that has only begun: nearly all of OpenSSL, of its
-bindings and of what Twisted builds on them. Behind a reverse proxy most processes never speak it.
+TLS is a fifth of the memory of a master that has only begun: OpenSSL, its bindings, and what
+Twisted builds on them. Behind a reverse proxy most processes never speak it.
 """
 
 from __future__ import annotations

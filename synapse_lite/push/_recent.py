@@ -14,7 +14,7 @@ from typing import Any
 
 from ..storage.unread import EVERYBODY, ReadPositions
 from ..types.unread import MAIN_THREAD, Count, RoomCounts
-from ..util.caches.budget import BudgetedCache, MemoryBudget
+from ..util.caches.budget import BudgetedCache, MemoryBudget, first_to_go
 from .classes import NOTHING, Effect, Like, RuleClass, UserRules
 from .evaluator import Reader, Result
 
@@ -434,17 +434,12 @@ class Tails(BudgetedCache):
 
     def oldest_use(self) -> int | None:
         """The tick at which the tail to go first was last used; None without any."""
-        while self._tails:
-            room_id, tail = next(iter(self._tails.items()))
-            if tail.used == tail.placed:
-                return tail.used
-            tail.placed = tail.used
-            self._tails.move_to_end(room_id)
-        return None
+        tail = first_to_go(self._tails)
+        return None if tail is None else tail.used
 
     def evict_oldest(self) -> None:
         """Forget that tail: what a new one of its room knows begins at its end."""
-        self.oldest_use()
+        first_to_go(self._tails)
         _, tail = self._tails.popitem(last=False)
         self.floor = max(self.floor, tail.end)
         self._resize(-tail.weight)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import heapq
 import sys
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Protocol, TypeVar
 
 from ..metrics import track_cache
 
@@ -49,7 +53,7 @@ class MemoryBudget:
                 heapq.heapreplace(candidates, (oldest, index))
 
 
-class BudgetedCache:
+class BudgetedCache(ABC):
     """What counts its bytes in a budget, and is shown in the metrics. Without a budget it only
     counts.
 
@@ -68,18 +72,48 @@ class BudgetedCache:
         self.budget.join(self)
         track_cache(self)
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many entries it holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def oldest_use(self) -> int | None:
         """The tick at which what would be evicted first was last used; None when it is empty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evict_oldest(self) -> None:
         """Drop that."""
-        raise NotImplementedError
 
     def _resize(self, by: int) -> None:
         self.size_bytes += by
         self.budget.used += by
+
+
+class Placed(Protocol):
+    """What has a place in an order of use.
+
+    `used` and `placed` are ticks of a budget: of the last use, and of the use that the place
+    stands for.
+    """
+
+    used: int
+    placed: int
+
+
+K = TypeVar("K", bound=Hashable)
+P = TypeVar("P", bound=Placed)
+
+
+def first_to_go(entries: OrderedDict[K, P]) -> P | None:
+    """The entry that was not used for longest, which is the first one then; None without any.
+
+    Using an entry need only note when: it gets its new place here, when it would have been the
+    next to go.
+    """
+    while entries:
+        key, entry = next(iter(entries.items()))
+        if entry.used == entry.placed:
+            return entry
+        entry.placed = entry.used
+        entries.move_to_end(key)
+    return None

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .budget import BudgetedCache, MemoryBudget
+from .budget import BudgetedCache, MemoryBudget, first_to_go
 from .missing import MISSING, Missing
 from .sizes import ENTRY_BYTES, estimated_size
 
@@ -121,17 +121,12 @@ class LruCache(BudgetedCache, Generic[K, V]):
 
     def oldest_use(self) -> int | None:
         """The tick of the budget at which the first to go was last used; None when empty."""
-        while self.entries:
-            key, entry = next(iter(self.entries.items()))
-            if entry.used == entry.placed:
-                return entry.used
-            entry.placed = entry.used
-            self.entries.move_to_end(key)
-        return None
+        entry = first_to_go(self.entries)
+        return None if entry is None else entry.used
 
     def evict_oldest(self) -> None:
         """Drop the entry that was not used for longest."""
-        self.oldest_use()
+        first_to_go(self.entries)
         self.evictions += 1
         self._dropped(*self.entries.popitem(last=False))
 
