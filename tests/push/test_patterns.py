@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -20,11 +20,13 @@ def as_regex(pattern: str) -> str:
 
 
 class GlobTestCase(TestCase):
+    @settings(deadline=None)
     @given(PATTERNS, TEXTS)
     def test_whole_values(self, pattern: str, text: str) -> None:
         expected = re.fullmatch(as_regex(pattern), text, re.DOTALL) is not None
         self.assertEqual(Glob(pattern).matches(text, Effort()), expected)
 
+    @settings(deadline=None)
     @given(PATTERNS, TEXTS)
     def test_words(self, pattern: str, text: str) -> None:
         regex = rf"(?<![A-Za-z0-9_]){as_regex(pattern)}(?![A-Za-z0-9_])"

@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -59,6 +59,7 @@ class AuthDifferenceTests(SynchronousTestCase):
         found: set[str] = self.successResultOf(Deferred.fromCoroutine(loader.auth_difference(sets)))
         return found
 
+    @settings(deadline=None)
     @given(
         st.integers(0, 2**32),
         st.lists(st.sets(st.integers(0, 59)), min_size=1, max_size=4),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -26,6 +26,7 @@ def applied(state: dict[int, int], delta: dict[int, int]) -> dict[int, int]:
 
 
 class EncodingTests(TestCase):
+    @settings(deadline=None)
     @given(_DELTAS)
     def test_decoding_gives_back_the_delta(self, delta: dict[int, int]) -> None:
         self.assertEqual(decode_delta(encode_delta(delta)), delta)
@@ -39,6 +40,7 @@ class EncodingTests(TestCase):
 
 
 class ChainTests(TestCase):
+    @settings(deadline=None)
     @given(_SMALL_DELTAS, st.lists(st.tuples(st.integers(0, 99), _SMALL_DELTAS), max_size=60))
     def test_every_group_of_any_tree_reads_as_it_was_made(
         self, start: dict[int, int], steps: list[tuple[int, dict[int, int]]]

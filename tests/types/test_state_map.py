@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -25,6 +25,7 @@ def members(count: int) -> StateMap:
 
 
 class StateMapTests(TestCase):
+    @settings(deadline=None)
     @given(_STATES, st.lists(_DELTAS, max_size=30))
     def test_equals_a_dict_after_any_changes(
         self, start: dict[StateKey, str], deltas: list[dict[StateKey, str | None]]
@@ -50,6 +51,7 @@ class StateMapTests(TestCase):
                 self.assertEqual(state.get(key), model.get(key))
                 self.assertEqual(key in state, key in model)
 
+    @settings(deadline=None)
     @given(_STATES, _STATES, st.lists(_DELTAS, max_size=5), st.booleans())
     def test_changes_since_leads_from_one_to_the_other(
         self,
@@ -67,6 +69,7 @@ class StateMapTests(TestCase):
         for key, event_id in difference.items():
             self.assertNotEqual(old.get(key), event_id, "an entry that has not changed")
 
+    @settings(deadline=None)
     @given(_STATES, st.lists(_KEYS))
     def test_filtered(self, model: dict[StateKey, str], keys: list[StateKey]) -> None:
         found = StateMap(model).filtered(keys)

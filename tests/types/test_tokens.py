@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -12,6 +12,7 @@ positions = st.integers(0, 10**18 - 1)
 
 
 class StreamTokenTestCase(TestCase):
+    @settings(deadline=None)
     @given(st.lists(positions, max_size=5))
     def test_round_trip(self, numbers: list[int]) -> None:
         token = StreamToken(*numbers)
@@ -38,6 +39,7 @@ class StreamTokenTestCase(TestCase):
 
 
 class RoomTokenTestCase(TestCase):
+    @settings(deadline=None)
     @given(st.integers(-(10**18) + 1, 10**18 - 1), st.none() | positions)
     def test_round_trip(self, ordering: int, depth: int | None) -> None:
         token = RoomToken(ordering, depth)

@@ -6,7 +6,7 @@ import json
 
 import canonicaljson
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -75,6 +75,7 @@ class DecodeTestCase(TestCase):
             with self.assertRaises(JsonError):
                 decode_json(nested(depth))
 
+    @settings(deadline=None)
     @given(values)
     def test_round_trip(self, value: object) -> None:
         self.assertEqual(decode_json(encode_json(value)), value)
@@ -85,6 +86,7 @@ class DecodeTestCase(TestCase):
 
 
 class CanonicalTestCase(TestCase):
+    @settings(deadline=None)
     @given(st.dictionaries(text, values))
     def test_same_bytes_as_the_reference_implementation(self, value: dict[str, object]) -> None:
         self.assertEqual(encode_canonical_json(value), canonicaljson.encode_canonical_json(value))

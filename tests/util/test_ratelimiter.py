@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock as FakeReactor
 from twisted.trial.unittest import TestCase
@@ -77,6 +77,7 @@ class RatelimiterTestCase(TestCase):
             self.limiter.check(number)
         self.assertEqual(len(self.limiter), 10)
 
+    @settings(deadline=None)
     @given(
         st.floats(0.01, 100),
         st.integers(1, 20),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -14,6 +14,7 @@ changes = st.lists(st.tuples(st.sampled_from(ENTITIES), st.integers(1, 40)), max
 
 
 class StreamChangeCacheTestCase(TestCase):
+    @settings(deadline=None)
     @given(changes, st.integers(1, 12), st.integers(0, 10), st.booleans())
     def test_against_a_plain_log(
         self, log: list[tuple[str, int]], size: int, earliest: int, rising: bool
@@ -80,6 +81,7 @@ class StreamChangeCacheTestCase(TestCase):
         self.assertTrue(cache.has_changed("a", 0))
         self.assertEqual(cache.evictions, 1)
 
+    @settings(deadline=None)
     @given(changes, st.integers(1, 12))
     def test_the_budget_bounds_it_as_well(self, log: list[tuple[str, int]], size: int) -> None:
         budget = MemoryBudget(size * _ENTITY_BYTES)
